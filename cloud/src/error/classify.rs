@@ -1,0 +1,1 @@
+//! Reading an SDK error.

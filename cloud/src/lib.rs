@@ -1,0 +1,16 @@
+//! The outside world as seams: object stores, key services and log sinks, each a trait with an AWS implementation, a
+//! local-directory one and, for tests, one in memory (feature `fake`), all judged by the same conformance suite.
+//!
+//! Owns: everything that names an AWS SDK, where credentials come from, and which failure is worth another attempt.
+//! Does not own: what is stored. No type of the trail's domain is known here.
+
+pub mod connection;
+pub mod error;
+pub mod location;
+pub mod object_store;
+pub mod partition;
+
+pub use connection::{Connection, CredentialSource, RoleStep};
+pub use error::{Disposition, Error, ErrorKind};
+pub use location::Location;
+pub use object_store::{ObjectStore, open_store};

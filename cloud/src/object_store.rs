@@ -1,0 +1,134 @@
+//! The object store seam: list, get, head, put and delete objects below a location.
+//!
+//! Owns: the trait, its promises, and the choice of implementation by location. Does not own: what keys mean.
+//!
+//! Promises of every implementation, judged by `conformance::object_store`:
+//! - keys are relative to the location's prefix and listed in byte order, at most 1000 objects and prefixes a page;
+//! - an object is whole or absent: a put that fails or is cut off leaves the old state;
+//! - bytes come back exactly as stored: nothing is decompressed on the way;
+//! - a `get` is bounded by the caller and is retried as one, request and body together;
+//! - deleting what isn't there succeeds.
+
+pub(crate) mod local;
+pub(crate) mod local_walk;
+
+pub use local::LocalStore;
+
+use crate::{Connection, Error, Location};
+use async_trait::async_trait;
+use bytes::Bytes;
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+/// Objects and common prefixes on a page of a listing. S3 gives the same number.
+pub const PAGE_MAX: usize = 1000;
+
+/// What a listing tells about an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectMeta {
+    /// The key, relative to the location.
+    pub key: String,
+    /// Size in bytes, as stored.
+    pub size: u64,
+    /// Changes when the object is overwritten. Opaque, without quotes.
+    pub etag: String,
+    /// When it was last written.
+    pub last_modified: Timestamp,
+}
+
+/// What to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListRequest {
+    /// Only keys that start with this. Empty for all.
+    pub prefix: String,
+    /// Only keys after this one in byte order. It need not exist.
+    pub start_after: Option<String>,
+    /// Roll keys up to the first `/` after the prefix into common prefixes.
+    pub delimiter: bool,
+    /// The page to go on with: `next` of the page before, with the other fields as they were.
+    pub continuation: Option<String>,
+}
+
+/// A page of a listing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListPage {
+    /// Objects in byte order of their keys.
+    pub objects: Vec<ObjectMeta>,
+    /// With `delimiter`: the rolled-up prefixes, each with its trailing `/`, in byte order.
+    pub common_prefixes: Vec<String>,
+    /// Where the next page starts; `None` on the last. Opaque, and of use to the same store only.
+    pub next: Option<String>,
+}
+
+/// An object with its bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Object {
+    /// What a listing would tell.
+    pub meta: ObjectMeta,
+    /// The bytes exactly as stored.
+    pub bytes: Bytes,
+    /// User metadata: lower-case names without `x-amz-meta-`.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// How to store an object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PutOptions {
+    /// `Content-Type`. A folder does not keep it.
+    pub content_type: Option<&'static str>,
+    /// `Content-Encoding`. A folder does not keep it.
+    pub content_encoding: Option<&'static str>,
+    /// User metadata: lower-case names without `x-amz-meta-`, 2 KB in all (S3 user guide, "Working with object metadata").
+    pub metadata: BTreeMap<String, String>,
+    /// Encrypt with this KMS key. `None` leaves it to the bucket's default. A folder refuses it.
+    pub encryption: Option<KmsEncryption>,
+    /// Give the bucket's owner full control, as CloudTrail does for buckets of other accounts.
+    pub bucket_owner_full_control: bool,
+    /// Fail with `AlreadyExists` where the key is taken, atomically.
+    pub if_absent: bool,
+}
+
+/// Server-side encryption with a KMS key (SSE-KMS).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KmsEncryption {
+    /// ARN, id or alias of a key in the bucket's region.
+    pub key_id: String,
+    /// The encryption context. S3 adds the object's or the bucket's ARN itself.
+    pub context: BTreeMap<String, String>,
+    /// Use an S3 Bucket Key: fewer KMS requests, and the bucket's ARN as context instead of the object's.
+    pub bucket_key: bool,
+}
+
+/// A place that holds objects. See the module for what every implementation promises.
+#[async_trait]
+pub trait ObjectStore: Send + Sync + Debug {
+    /// The place.
+    fn location(&self) -> &Location;
+
+    /// One page of the objects under a prefix.
+    async fn list(&self, request: &ListRequest) -> Result<ListPage, Error>;
+
+    /// An object with its bytes. `TooLarge` where it has more than `bytes_max`, without reading it all.
+    async fn get(&self, key: &str, bytes_max: u64) -> Result<Object, Error>;
+
+    /// What a listing would tell about one object.
+    async fn head(&self, key: &str) -> Result<ObjectMeta, Error>;
+
+    /// Stores an object, whole or not at all, durable when this returns.
+    async fn put(&self, key: &str, bytes: Bytes, options: &PutOptions) -> Result<(), Error>;
+
+    /// Removes an object. Succeeds where there is none.
+    async fn delete(&self, key: &str) -> Result<(), Error>;
+}
+
+/// The store of a location. Calls nothing: a bucket that can't be reached yet fails its first operations instead, so
+/// that a process starts, shows the error and goes on when the bucket is there.
+pub async fn open_store(location: &Location, connection: &Connection) -> Result<Arc<dyn ObjectStore>, Error> {
+    let _ = connection;
+    match location {
+        Location::File { root } => Ok(Arc::new(LocalStore::new(root))),
+        Location::S3 { .. } => Err(Error::new(crate::ErrorKind::Invalid, "open", location.to_string())),
+    }
+}

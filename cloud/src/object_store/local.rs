@@ -1,0 +1,253 @@
+//! A folder as an object store: a key is a path below it.
+//!
+//! Owns: writing objects so that they are whole or absent, and their user metadata in files beside them. Does not own:
+//! listing order (`local_walk`).
+//!
+//! On a crash: an object is written under a hidden name, synced and renamed, so a cut-off put leaves the old state and at
+//! most one hidden file, which listings pass over and nothing else reads. Metadata is written before its object (after it
+//! with `if_absent`); a crash between the two leaves metadata without an object, the old object with the new metadata, or
+//! with `if_absent` an object without metadata, until the put is repeated.
+//! Calls that are dropped half-way still run to their end on their own thread.
+//!
+//! What a bucket can and a folder can't: keys with empty, `.` or `..` parts, or a key that is also the folder of another,
+//! are refused as malformed; content type and encoding are not kept; encryption is refused.
+
+use super::local_walk::{self, HIDDEN};
+use super::{ListPage, ListRequest, Object, ObjectMeta, ObjectStore, PutOptions};
+use crate::{Error, ErrorKind, Location};
+use async_trait::async_trait;
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// S3's bound on a key, in bytes (S3 user guide, "Naming Amazon S3 objects").
+const KEY_BYTES_MAX: usize = 1024;
+
+/// S3's bound on user metadata is 2 KB; more in a file beside an object was not written by us.
+const METADATA_BYTES_MAX: u64 = 64 * 1024;
+
+/// A folder that stands for a bucket.
+#[derive(Clone, Debug)]
+pub struct LocalStore {
+    root: PathBuf,
+    location: Location,
+}
+
+impl LocalStore {
+    /// The store in this folder. The first put creates it.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        let root = root.into();
+        Self { location: Location::File { root: root.clone() }, root }
+    }
+
+    /// The file of a key.
+    fn path(&self, verb: &'static str, key: &str) -> Result<PathBuf, Error> {
+        let malformed = |why: &str| Error::new(ErrorKind::Malformed, verb, self.location.object(key)).detail(why);
+        if key.is_empty() || key.len() > KEY_BYTES_MAX || key.contains('\0') {
+            return Err(malformed("a key has 1 to 1024 bytes, none of them zero"));
+        }
+        let mut path = self.root.clone();
+        for part in key.split('/') {
+            if part.is_empty() || part == "." || part == ".." {
+                return Err(malformed("a folder can't hold a key with an empty part, `.` or `..`"));
+            }
+            if part.starts_with(HIDDEN) {
+                return Err(malformed("names that start with .orgtrail- are reserved"));
+            }
+            path.push(part);
+        }
+        Ok(path)
+    }
+
+    /// Runs file access off the async threads.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        verb: &'static str,
+        key: &str,
+        work: impl FnOnce(PathBuf, String) -> Result<T, io::Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let path = self.path(verb, key)?;
+        let subject = self.location.object(key);
+        let key = key.to_owned();
+        match tokio::task::spawn_blocking(move || work(path, key)).await {
+            Ok(result) => result.map_err(|error| Error::io(verb, subject, error)),
+            Err(stopped) => Err(Error::new(ErrorKind::Other, verb, subject).source(stopped)),
+        }
+    }
+}
+
+#[async_trait]
+impl ObjectStore for LocalStore {
+    fn location(&self) -> &Location {
+        &self.location
+    }
+
+    async fn list(&self, request: &ListRequest) -> Result<ListPage, Error> {
+        let (root, request) = (self.root.clone(), request.clone());
+        let subject = self.location.object(&request.prefix);
+        match tokio::task::spawn_blocking(move || local_walk::list(&root, &request)).await {
+            Ok(Ok(page)) => Ok(page),
+            // Only the root itself is reported as absent; folders below may come and go.
+            Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => {
+                Err(Error::new(ErrorKind::ContainerMissing, "list", subject).detail("there is no such folder"))
+            }
+            Ok(Err(error)) => Err(Error::io("list", subject, error)),
+            Err(stopped) => Err(Error::new(ErrorKind::Other, "list", subject).source(stopped)),
+        }
+    }
+
+    async fn get(&self, key: &str, bytes_max: u64) -> Result<Object, Error> {
+        let read = self.blocking("get", key, move |path, key| read_object(&path, key, bytes_max)).await?;
+        read.ok_or_else(|| Error::new(ErrorKind::TooLarge { bytes_max }, "get", self.location.object(key)))
+    }
+
+    async fn head(&self, key: &str) -> Result<ObjectMeta, Error> {
+        self.blocking("head", key, |path, key| local_walk::meta(key, &file_metadata(&path)?)).await
+    }
+
+    async fn put(&self, key: &str, bytes: Bytes, options: &PutOptions) -> Result<(), Error> {
+        if options.encryption.is_some() {
+            return Err(Error::new(ErrorKind::Invalid, "put", self.location.object(key))
+                .detail("a folder can't encrypt with a KMS key: remove the key, or deliver to s3://"));
+        }
+        let (metadata, if_absent) = (options.metadata.clone(), options.if_absent);
+        self.blocking("put", key, move |path, _| write_object(&path, &bytes, &metadata, if_absent)).await
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), Error> {
+        self.blocking("delete", key, |path, _| {
+            if absent_is_fine(fs::symlink_metadata(&path))?.is_some_and(|found| found.is_dir()) {
+                return Ok(()); // a folder is no object
+            }
+            absent_is_fine(fs::remove_file(&path))?;
+            absent_is_fine(fs::remove_file(metadata_path(&path)?))?;
+            sync_folder(folder_of(&path)?).or_else(|error| absent_is_fine::<()>(Err(error)).map(|_| ()))
+        })
+        .await
+    }
+}
+
+/// Metadata of a file; a folder is no object.
+fn file_metadata(path: &Path) -> io::Result<fs::Metadata> {
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() => Ok(metadata),
+        Ok(_) => Err(io::ErrorKind::NotFound.into()),
+        // Below a file there is nothing.
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Err(io::ErrorKind::NotFound.into()),
+        Err(error) => Err(error),
+    }
+}
+
+/// The object, or `None` where it is larger than allowed.
+fn read_object(path: &Path, key: String, bytes_max: u64) -> io::Result<Option<Object>> {
+    file_metadata(path)?;
+    let file = File::open(path)?;
+    // Of the opened file: another may have been renamed over the path meanwhile.
+    let metadata = file.metadata()?;
+    if metadata.len() > bytes_max {
+        return Ok(None);
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default());
+    file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > bytes_max {
+        return Ok(None);
+    }
+    let meta = local_walk::meta(key, &metadata)?;
+    Ok(Some(Object { meta, bytes: bytes.into(), metadata: read_metadata(path)? }))
+}
+
+fn read_metadata(path: &Path) -> io::Result<BTreeMap<String, String>> {
+    let Some(file) = absent_is_fine(File::open(metadata_path(path)?))? else { return Ok(BTreeMap::new()) };
+    let mut text = Vec::new();
+    file.take(METADATA_BYTES_MAX).read_to_end(&mut text)?;
+    serde_json::from_slice(&text).map_err(io::Error::from)
+}
+
+fn write_object(path: &Path, bytes: &[u8], metadata: &BTreeMap<String, String>, if_absent: bool) -> io::Result<()> {
+    if path.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    let folder = folder_of(path)?;
+    create_folder(folder)?;
+    if if_absent && path.exists() {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    let beside = metadata_path(path)?;
+    let place_metadata = || match metadata.is_empty() {
+        true => Ok(()),
+        false => fs::rename(write_unfinished(folder, &serde_json::to_vec(metadata)?)?, &beside),
+    };
+    let unfinished = write_unfinished(folder, bytes)?;
+    if if_absent {
+        // A link fails where the name is taken; a rename would replace it. Metadata waits until it is known who won.
+        let linked = fs::hard_link(&unfinished, path);
+        fs::remove_file(&unfinished)?;
+        linked?;
+        place_metadata()?;
+    } else {
+        place_metadata()
+            .and_then(|()| fs::rename(&unfinished, path))
+            .inspect_err(|_| drop(fs::remove_file(&unfinished)))?;
+    }
+    if metadata.is_empty() {
+        absent_is_fine(fs::remove_file(beside))?;
+    }
+    sync_folder(folder)
+}
+
+/// Writes and syncs a file under a name of its own that no listing shows.
+fn write_unfinished(folder: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let path = folder.join(format!("{HIDDEN}put-{}-{number}", std::process::id()));
+    let written = File::create(&path).and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
+    match written {
+        Ok(()) => Ok(path),
+        Err(error) => {
+            drop(fs::remove_file(&path));
+            Err(error)
+        }
+    }
+}
+
+/// Creates a folder and those above it, each durable: a file is lost with a folder that was never synced.
+fn create_folder(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let Some(above) = folder.parent() else { return Ok(()) };
+    create_folder(above)?;
+    match fs::create_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(io::ErrorKind::NotADirectory.into()),
+        Err(error) => Err(error),
+        Ok(()) => sync_folder(above),
+    }
+}
+
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+fn folder_of(path: &Path) -> io::Result<&Path> {
+    path.parent().ok_or_else(|| io::ErrorKind::InvalidFilename.into())
+}
+
+fn metadata_path(path: &Path) -> io::Result<PathBuf> {
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
+    let mut hidden = std::ffi::OsString::from(HIDDEN);
+    hidden.push("meta-");
+    hidden.push(name);
+    Ok(path.with_file_name(hidden))
+}
+
+fn absent_is_fine<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
