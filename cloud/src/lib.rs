@@ -5,6 +5,7 @@
 //! Does not own: what is stored. No type of the trail's domain is known here.
 
 pub mod connection;
+mod credentials;
 pub mod error;
 pub mod location;
 pub mod object_store;

@@ -11,8 +11,10 @@
 
 pub(crate) mod local;
 pub(crate) mod local_walk;
+pub(crate) mod s3;
 
 pub use local::LocalStore;
+pub use s3::S3Store;
 
 use crate::{Connection, Error, Location};
 use async_trait::async_trait;
@@ -126,9 +128,8 @@ pub trait ObjectStore: Send + Sync + Debug {
 /// The store of a location. Calls nothing: a bucket that can't be reached yet fails its first operations instead, so
 /// that a process starts, shows the error and goes on when the bucket is there.
 pub async fn open_store(location: &Location, connection: &Connection) -> Result<Arc<dyn ObjectStore>, Error> {
-    let _ = connection;
-    match location {
-        Location::File { root } => Ok(Arc::new(LocalStore::new(root))),
-        Location::S3 { .. } => Err(Error::new(crate::ErrorKind::Invalid, "open", location.to_string())),
-    }
+    Ok(match location {
+        Location::S3 { bucket, prefix } => Arc::new(S3Store::new(bucket, prefix, connection)),
+        Location::File { root } => Arc::new(LocalStore::new(root)),
+    })
 }
