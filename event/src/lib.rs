@@ -1,0 +1,15 @@
+//! What a CloudTrail delivery looks like: gzip, log files, records and object keys.
+//!
+//! Owns the formats, reading and writing. Pure: no input or output, no clock, no threads; every function is a function
+//! of its arguments and every limit is the caller's. Does not own where bytes come from or go to, what is a duplicate,
+//! or which records a trail wants.
+//!
+//! Record bytes are never written anew (I5): a record is a sub-slice of the log file it was read from.
+
+pub mod gzip;
+pub mod key;
+pub mod log_file;
+pub mod record;
+mod scan;
+#[cfg(test)]
+mod testing;
