@@ -2,8 +2,6 @@
 //!
 //! `cargo run --release --example scan_speed -p orgtrail-event`
 
-#![allow(clippy::print_stdout, reason = "printing is what it is for")]
-
 use std::hint::black_box;
 use std::time::Instant;
 

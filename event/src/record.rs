@@ -169,7 +169,7 @@ fn text(value: Value<'_>) -> Option<Cow<'_, str>> {
     }
 }
 
-/// Some publishers' fixtures have booleans as strings (record trap 3).
+/// Some publishers' fixtures have booleans as strings.
 fn boolean(value: Value<'_>) -> Option<bool> {
     match value {
         Value::True => Some(true),

@@ -65,7 +65,8 @@ impl Inflater {
             out.resize(size, 0);
         }
         let len = self.fast.gzip_decompress(gz, out).ok()?;
-        // libdeflate has checked the first member's own trailer; this one is the file's.
+        // libdeflate has checked the first member's own trailer; this one is the file's. Bytes behind the member would have
+        // to end in a copy of its trailer to pass, and even then the content is right.
         (len == size && libdeflater::crc32(out) == u32::from_le_bytes(crc)).then_some(())
     }
 }

@@ -24,7 +24,7 @@ impl EventHour {
 /// Seconds since the Unix epoch.
 ///
 /// CloudTrail writes `YYYY-MM-DDThh:mm:ssZ`. Taken as well, because published records have them: fractions of a second
-/// (dropped), an offset or none (UTC), and blanks anywhere (record trap 8).
+/// (dropped), an offset or none (UTC), and blanks anywhere.
 pub(super) fn seconds(text: &str) -> Option<i64> {
     if let Some(seconds) = exact(text.as_bytes()) {
         return Some(seconds);

@@ -7,7 +7,7 @@ use super::Header;
 
 /// A record's identity: equal in both parts means a copy of the same record.
 ///
-/// Real copies are byte-identical (record trap 24), and one id occurs over different bytes (trap 4), so both parts count.
+/// Real copies are byte-identical, and one id occurs over different bytes, so both parts count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Identity {
     /// The 16 bytes of an eventID that is a UUID. Of any other eventID, or of the raw bytes where there is none or an
