@@ -1,4 +1,4 @@
-//! How long reading takes: prints CPU seconds per GB of JSON for inflating, scanning and identities.
+//! How long reading takes: prints seconds per GB of JSON, on one thread, for inflating, scanning and identities.
 //!
 //! `cargo run --release --example scan_speed -p orgtrail-event`
 
