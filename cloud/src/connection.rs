@@ -128,6 +128,24 @@ impl fmt::Debug for CredentialSource {
 }
 
 impl Connection {
+    /// The names of the fields above, for the owner of a section that flattens them.
+    pub const KEYS: &'static [&'static str] = &[
+        "region",
+        "endpoint_url",
+        "sts_endpoint_url",
+        "force_path_style",
+        "profile",
+        "web_identity_token_file",
+        "role_chain",
+        "role_arn",
+        "external_id",
+        "session_name",
+        "session_duration",
+        "connect_timeout",
+        "read_timeout",
+        "operation_timeout",
+    ];
+
     /// All roles in the order in which they are assumed.
     pub fn roles(&self) -> Vec<RoleStep> {
         let last = self.role_arn.as_ref().map(|role_arn| RoleStep {

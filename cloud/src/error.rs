@@ -186,11 +186,6 @@ impl Error {
         &self.0.subject
     }
 
-    /// True where repeating the call at once, with a short pause, is likely to help.
-    pub(crate) fn is_transient(&self) -> bool {
-        matches!(self.0.kind, ErrorKind::Unavailable | ErrorKind::Throttled)
-    }
-
     /// A failure of the local file system.
     pub(crate) fn io(verb: &'static str, subject: impl Into<String>, error: std::io::Error) -> Self {
         use std::io::ErrorKind as Io;

@@ -4,14 +4,23 @@
 //! Owns: everything that names an AWS SDK, where credentials come from, and which failure is worth another attempt.
 //! Does not own: what is stored. No type of the trail's domain is known here.
 
+#[cfg(feature = "fake")]
+pub mod admin;
+#[cfg(any(test, feature = "fake"))]
+pub mod conformance;
 pub mod connection;
 mod credentials;
+mod durable;
 pub mod error;
+pub mod key_service;
 pub mod location;
+pub mod log_sink;
 pub mod object_store;
 pub mod partition;
 
 pub use connection::{Connection, CredentialSource, RoleStep};
 pub use error::{Disposition, Error, ErrorKind};
+pub use key_service::{KeyService, open_key_service};
 pub use location::Location;
+pub use log_sink::LogSink;
 pub use object_store::{ObjectStore, open_store};

@@ -9,10 +9,14 @@
 //! - a `get` is bounded by the caller and is retried as one, request and body together;
 //! - deleting what isn't there succeeds.
 
+#[cfg(any(test, feature = "fake"))]
+pub(crate) mod fake;
 pub(crate) mod local;
 pub(crate) mod local_walk;
 pub(crate) mod s3;
 
+#[cfg(any(test, feature = "fake"))]
+pub use fake::{FakeStore, Fault};
 pub use local::LocalStore;
 pub use s3::S3Store;
 

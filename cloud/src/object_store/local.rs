@@ -13,7 +13,8 @@
 //! are refused as malformed; content type and encoding are not kept; encryption is refused.
 
 use super::local_walk::{self, HIDDEN};
-use super::{ListPage, ListRequest, Object, ObjectMeta, ObjectStore, PutOptions};
+use super::{ListPage, ListRequest, Object, ObjectMeta, ObjectStore, PAGE_MAX, PutOptions};
+use crate::durable::{create_folder, sync_folder};
 use crate::{Error, ErrorKind, Location};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -88,7 +89,7 @@ impl ObjectStore for LocalStore {
     async fn list(&self, request: &ListRequest) -> Result<ListPage, Error> {
         let (root, request) = (self.root.clone(), request.clone());
         let subject = self.location.object(&request.prefix);
-        match tokio::task::spawn_blocking(move || local_walk::list(&root, &request)).await {
+        match tokio::task::spawn_blocking(move || local_walk::list(&root, &request, PAGE_MAX)).await {
             Ok(Ok(page)) => Ok(page),
             // Only the root itself is reported as absent; folders below may come and go.
             Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => {
@@ -213,25 +214,6 @@ fn write_unfinished(folder: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
     }
 }
 
-/// Creates a folder and those above it, each durable: a file is lost with a folder that was never synced.
-fn create_folder(folder: &Path) -> io::Result<()> {
-    if folder.is_dir() {
-        return Ok(());
-    }
-    let Some(above) = folder.parent() else { return Ok(()) };
-    create_folder(above)?;
-    match fs::create_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(io::ErrorKind::NotADirectory.into()),
-        Err(error) => Err(error),
-        Ok(()) => sync_folder(above),
-    }
-}
-
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
 fn folder_of(path: &Path) -> io::Result<&Path> {
     path.parent().ok_or_else(|| io::ErrorKind::InvalidFilename.into())
 }
@@ -251,3 +233,6 @@ fn absent_is_fine<T>(result: io::Result<T>) -> io::Result<Option<T>> {
         Err(error) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@
 //! name, with `/` after the names of folders, gives key order at every level. A folder is descended only when it can hold
 //! keys under the prefix and after the start; one folder of n entries costs one pass over their names a page.
 
-use super::{ListPage, ListRequest, ObjectMeta, PAGE_MAX};
+use super::{ListPage, ListRequest, ObjectMeta};
 use jiff::Timestamp;
 use std::collections::BinaryHeap;
 use std::fs;
@@ -22,8 +22,8 @@ pub(super) const HIDDEN: &str = ".orgtrail-";
 /// names than 512.
 const DEPTH_MAX: usize = 512;
 
-/// Lists one page of the tree under `root`.
-pub(super) fn list(root: &Path, request: &ListRequest) -> io::Result<ListPage> {
+/// Lists one page of the tree under `root`, of at most `page_max` objects and prefixes.
+pub(super) fn list(root: &Path, request: &ListRequest, page_max: usize) -> io::Result<ListPage> {
     fs::metadata(root)?;
     let mut walk = Walk {
         prefix: &request.prefix,
@@ -31,6 +31,7 @@ pub(super) fn list(root: &Path, request: &ListRequest) -> io::Result<ListPage> {
         // A token that ends in a slash is a common prefix that was listed: all below it is done.
         skip_below: request.continuation.as_deref().filter(|token| request.delimiter && token.ends_with('/')),
         delimiter: request.delimiter,
+        page_max,
         page: ListPage::default(),
         last: String::new(),
     };
@@ -50,6 +51,7 @@ struct Walk<'a> {
     after: &'a str,
     skip_below: Option<&'a str>,
     delimiter: bool,
+    page_max: usize,
     page: ListPage,
     /// The last thing put on the page.
     last: String,
@@ -67,7 +69,7 @@ impl Walk<'_> {
             // One more than fits, to know whether there is another page. Folders can turn out empty, so there may be
             // another round.
             let names = self.smallest(folder, key_prefix, from.as_deref())?;
-            let exhausted = names.len() <= PAGE_MAX;
+            let exhausted = names.len() <= self.page_max;
             for name in &names {
                 if self.entry(folder, key_prefix, name, depth)? {
                     return Ok(true);
@@ -109,12 +111,12 @@ impl Walk<'_> {
     }
 
     fn is_full(&self) -> bool {
-        self.page.objects.len() + self.page.common_prefixes.len() == PAGE_MAX
+        self.page.objects.len() + self.page.common_prefixes.len() == self.page_max
     }
 
-    /// The first `PAGE_MAX + 1` names in key order that can matter, folders with a trailing slash.
+    /// The first `page_max + 1` names in key order that can matter, folders with a trailing slash.
     fn smallest(&self, folder: &Path, key_prefix: &str, from: Option<&str>) -> io::Result<Vec<String>> {
-        let mut heap = BinaryHeap::with_capacity(PAGE_MAX + 2);
+        let mut heap = BinaryHeap::with_capacity(self.page_max + 2);
         let Some(entries) = gone_is_none(fs::read_dir(folder))? else { return Ok(Vec::new()) };
         for entry in entries {
             let Some(name) = entry_name(&entry?)? else { continue };
@@ -122,7 +124,7 @@ impl Walk<'_> {
                 continue;
             }
             heap.push(name);
-            if heap.len() > PAGE_MAX + 1 {
+            if heap.len() > self.page_max + 1 {
                 heap.pop();
             }
         }
