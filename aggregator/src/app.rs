@@ -1,0 +1,192 @@
+//! Wires the aggregator: builds every part from the configuration, binds the sockets, then runs. The only file that names
+//! every module; holds no behaviour of its own.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context;
+use orgtrail_cloud::open_store;
+use orgtrail_service::clock::Clock;
+use orgtrail_service::health::Health;
+use orgtrail_service::http::{Pages, Server};
+use orgtrail_service::quarantine::Quarantine;
+use orgtrail_service::state_dir::{StateDir, StatusFile};
+use orgtrail_service::tasks::Tasks;
+use orgtrail_service::telemetry;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::deliver::put::Destination;
+use crate::deliver::{Delivery, Line, Settings};
+use crate::ingest::{Service, Shared};
+use crate::journal::{self, Journal, Writer};
+use crate::metrics::{Ledger, Metrics};
+use crate::status::{Status, status};
+
+/// A built aggregator: its folder is locked, its sockets are bound, nothing runs yet.
+pub struct App {
+    config: Config,
+    journal: Journal,
+    writer: Writer,
+    quarantine: Arc<Quarantine>,
+    destinations: Vec<Destination>,
+    listener: TcpListener,
+    http: Server,
+    health: Health,
+    registry: telemetry::Metrics,
+    metrics: Arc<Metrics>,
+    clock: Arc<dyn Clock>,
+    cancel: CancellationToken,
+    state_dir: StateDir,
+}
+
+impl App {
+    /// Builds everything from the configuration. `cancel` stops what will run.
+    pub async fn build(config: Config, clock: Arc<dyn Clock>, cancel: CancellationToken) -> anyhow::Result<Self> {
+        let state_dir = StateDir::open(&config.state_dir, "orgtrail-aggregator")?;
+        let health = Health::new(Arc::clone(&clock));
+        let registry = telemetry::Metrics::new("aggregator");
+        let metrics = Arc::new(Metrics::new(&registry));
+        let quarantine =
+            Quarantine::open(&state_dir.path().join("quarantine"), config.quarantine.entries_max, Arc::clone(&clock))?;
+        let settings = journal::Settings {
+            dir: state_dir.path().join("journal"),
+            capacity: config.journal.capacity.as_u64(),
+            dedup_window: config.dedup.window,
+            dedup_memory: config.dedup.memory.as_u64(),
+            commit_bytes: config.journal.commit_bytes.as_u64(),
+            destinations: config.trails.iter().map(|trail| trail.name.clone()).collect(),
+        };
+        let opening = Arc::clone(&clock);
+        let (journal, writer) = tokio::task::spawn_blocking(move || Journal::open(&settings, opening)).await??;
+        Ledger::register(journal.clone(), &registry);
+        let mut destinations = Vec::with_capacity(config.trails.len());
+        for trail in &config.trails {
+            let location = trail.location.as_ref().context("a checked trail has a location")?;
+            destinations.push(Destination {
+                trail: trail.trail(),
+                store: open_store(location, &trail.connection).await?,
+                kms_key_id: trail.kms_key_id.clone(),
+                bucket_key: trail.bucket_key,
+                health: health.clone(),
+                metrics: Arc::clone(&metrics),
+                cancel: cancel.clone(),
+            });
+        }
+        let listener =
+            TcpListener::bind(config.listen).await.with_context(|| format!("listen on {}", config.listen))?;
+        let http = Server::bind(&config.health).await?;
+        let quarantine = Arc::new(quarantine);
+        Ok(Self {
+            config,
+            journal,
+            writer,
+            quarantine,
+            destinations,
+            listener,
+            http,
+            health,
+            registry,
+            metrics,
+            clock,
+            cancel,
+            state_dir,
+        })
+    }
+
+    /// The address for agents, with the port that was taken.
+    pub fn address(&self) -> SocketAddr {
+        self.listener.local_addr().unwrap_or(self.config.listen)
+    }
+
+    /// Runs until cancelled or until a part fails that the others can't do without.
+    pub async fn run(self) -> anyhow::Result<()> {
+        let address = self.address();
+        tracing::info!(aggregator.address = %address, journal.epoch = self.journal.epoch(), "aggregator is up");
+        let mut tasks = Tasks::new(self.cancel.clone());
+        let status_file = self.status_file();
+        let pages = Pages {
+            health: self.health.clone(),
+            metrics: self.registry.clone(),
+            status: {
+                let file = status_file.clone();
+                Arc::new(move || file.document())
+            },
+        };
+        let cancel = self.cancel.clone();
+        tasks.spawn("http", async move { Ok(self.http.serve(pages, cancel).await?) });
+        tasks.spawn("status", status_file.clone().run(self.cancel.clone()));
+        let cancel = self.cancel.clone();
+        tasks.spawn("journal", async move { Ok(self.writer.run(cancel).await?) });
+
+        let flush = watch::Sender::new(0);
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let encoders = Arc::new(Semaphore::new(cores));
+        for destination in self.destinations {
+            let line = Line {
+                journal: self.journal.clone(),
+                destination,
+                level: self.config.deliver.gzip_level,
+                encoders: Arc::clone(&encoders),
+            };
+            let settings = Settings::new(&self.config.deliver);
+            let delivery = Delivery { line: Arc::new(line), settings, flush: flush.subscribe() };
+            tasks.spawn("deliver", async move { Ok(delivery.run().await?) });
+        }
+
+        let service = Service::new(
+            &self.config,
+            self.journal,
+            self.quarantine,
+            self.clock,
+            self.metrics,
+            flush,
+            self.cancel.clone(),
+        );
+        let message_bytes_max = self.config.ingest.message_bytes_max.as_usize();
+        let service = orgtrail_proto::service(Arc::new(Shared(Arc::new(service))), message_bytes_max);
+        let mut server = tonic::transport::Server::builder()
+            .http2_keepalive_interval(Some(std::time::Duration::from_secs(20)))
+            .initial_stream_window_size(Some(4 << 20))
+            .initial_connection_window_size(Some(16 << 20));
+        if let Some(tls) = &self.config.tls {
+            server = server.tls_config(tls.server()?)?;
+        }
+        let router = server.add_service(service);
+        let incoming = TcpListenerStream::new(self.listener);
+        let cancel = self.cancel.clone();
+        tasks.spawn("ingest", async move {
+            Ok(router.serve_with_incoming_shutdown(incoming, cancel.cancelled_owned()).await?)
+        });
+        let ended = tasks.join().await;
+        // Last, so that what was drained is counted; the folder stays locked until here.
+        tokio::task::spawn_blocking(move || status_file.write()).await??;
+        drop(self.state_dir);
+        ended
+    }
+
+    fn status_file(&self) -> StatusFile {
+        let config = self.config.clone();
+        let journal = self.journal.clone();
+        let quarantine = Arc::clone(&self.quarantine);
+        let metrics = Arc::clone(&self.metrics);
+        let health = self.health.clone();
+        let provider = move || {
+            let now: Status =
+                status(&config, &journal, quarantine.counts(), metrics.agents_connected(), health.report());
+            serde_json::to_value(now).expect("a status is plain data")
+        };
+        let version = env!("CARGO_PKG_VERSION");
+        StatusFile::new(
+            &self.state_dir,
+            "orgtrail-aggregator",
+            "aggregator",
+            version,
+            Arc::clone(&self.clock),
+            provider,
+        )
+    }
+}

@@ -1,0 +1,207 @@
+//! Hops 9 to 14: one task a destination reads the journal from its own cursor, plans, encodes, puts, advances.
+//!
+//! Owns when a range is closed and in which order things become durable: the plan is on disk before its first object is put
+//! (I7), the cursor moves after the last one was confirmed (I4). A slow destination lags alone. Crash: the stored plan is
+//! carried out again, under the same keys.
+
+mod encode;
+mod plan;
+pub(crate) mod put;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::stream::{self, StreamExt};
+use orgtrail_event::key::{ObjectKey, classify};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
+
+use crate::config;
+use crate::journal::head::Head;
+use crate::journal::ledger::{Delivered, Place};
+use crate::journal::{self, Journal, Seq};
+use plan::{Limits, Output, Plan};
+use put::{Cancelled, Destination};
+
+/// Heads that one plan covers at the most; bounds a plan's size and the work that a crash repeats.
+const PLAN_HEADS_MAX: usize = 4096;
+
+/// When and how a trail's objects are made.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) limits: Limits,
+    /// gzip bytes at which a range is closed.
+    pub(crate) plan_bytes: u64,
+    /// How long the first object of a range may wait for others.
+    pub(crate) merge_wait: Duration,
+    /// Objects that are put at once.
+    pub(crate) concurrency: usize,
+}
+
+impl Settings {
+    pub(crate) fn new(config: &config::Deliver) -> Self {
+        Self {
+            limits: Limits {
+                merge_below: config.merge_below.as_u64(),
+                object_bytes_max: config.object_bytes_max.as_u64(),
+            },
+            plan_bytes: config.plan_bytes.as_u64(),
+            merge_wait: config.merge_wait,
+            concurrency: config.concurrency,
+        }
+    }
+}
+
+/// Delivers one trail.
+pub(crate) struct Delivery {
+    pub(crate) line: Arc<Line>,
+    pub(crate) settings: Settings,
+    /// Everything below this seq is to be delivered without waiting.
+    pub(crate) flush: watch::Receiver<Seq>,
+}
+
+/// What one object needs on its way out of the journal.
+pub(crate) struct Line {
+    pub(crate) journal: Journal,
+    pub(crate) destination: Destination,
+    /// gzip level of merged objects.
+    pub(crate) level: u8,
+    /// Bounds the memory of encoding over all trails.
+    pub(crate) encoders: Arc<Semaphore>,
+}
+
+impl Delivery {
+    /// Runs until cancelled. An error is the journal's: the process must stop.
+    pub(crate) async fn run(mut self) -> Result<(), journal::Error> {
+        loop {
+            let plan = match self.line.journal.plan::<Plan>(&self.line.destination.trail.name)? {
+                Some(plan) => plan,
+                None => match self.next_plan().await? {
+                    Some(plan) => plan,
+                    None => return Ok(()),
+                },
+            };
+            match self.carry_out(&plan).await? {
+                Ok(delivered) => self.advance(plan.end, delivered).await?,
+                Err(Cancelled) => return Ok(()),
+            }
+        }
+    }
+
+    /// Waits until a range is worth closing and writes its plan down. None: cancelled.
+    async fn next_plan(&mut self) -> Result<Option<Plan>, journal::Error> {
+        let from = self.line.journal.cursor(&self.line.destination.trail.name).seq;
+        let Some(heads) = self.gather(from).await? else { return Ok(None) };
+        let plan = plan::plan(&self.line.destination.trail, self.settings.limits, from, &heads);
+        let journal = self.line.journal.clone();
+        let name = self.line.destination.trail.name.clone();
+        blocking(move || journal.store_plan(&name, &plan).map(|()| Some(plan))).await
+    }
+
+    async fn gather(&mut self, from: Seq) -> Result<Option<Vec<(Seq, Head)>>, journal::Error> {
+        let cancel = self.line.destination.cancel.clone();
+        let mut head = self.line.journal.watch_head();
+        let mut heads: Vec<(Seq, Head)> = Vec::new();
+        let mut bytes = 0;
+        let mut deadline = None;
+        loop {
+            let end = *head.borrow_and_update();
+            let flush = *self.flush.borrow_and_update();
+            let next = heads.last().map_or(from, |(seq, _)| seq + 1);
+            if next < end && heads.len() < PLAN_HEADS_MAX {
+                let journal = self.line.journal.clone();
+                let count = PLAN_HEADS_MAX - heads.len();
+                let more = blocking(move || journal.heads(next, count)).await?;
+                for (seq, head) in more {
+                    bytes += head.gzip_bytes;
+                    heads.push((seq, head));
+                    if bytes >= self.settings.plan_bytes {
+                        break;
+                    }
+                }
+                deadline.get_or_insert_with(|| Instant::now() + self.settings.merge_wait);
+            }
+            let full = bytes >= self.settings.plan_bytes || heads.len() >= PLAN_HEADS_MAX;
+            let flushed = heads.first().is_some_and(|(seq, _)| *seq < flush);
+            if full || flushed {
+                return Ok(Some(heads));
+            }
+            // Cancel-safe: nothing is taken out of anything.
+            tokio::select! {
+                () = cancel.cancelled() => return Ok(None),
+                changed = head.changed() => if changed.is_err() { return Ok(None) },
+                changed = self.flush.changed() => if changed.is_err() { return Ok(None) },
+                () = at(deadline) => return Ok(Some(heads)),
+            }
+        }
+    }
+
+    /// Puts every object of the plan; what they hold, by account and region.
+    async fn carry_out(&self, plan: &Plan) -> Result<Result<HashMap<Place, Delivered>, Cancelled>, journal::Error> {
+        let puts: Vec<_> = plan.outputs.iter().map(|output| deliver(Arc::clone(&self.line), output.clone())).collect();
+        let mut puts = stream::iter(puts).buffer_unordered(self.settings.concurrency);
+        let mut rows: HashMap<Place, Delivered> = HashMap::new();
+        while let Some(put) = puts.next().await {
+            match put {
+                Ok((place, row)) => rows.entry(place).or_default().add(&row),
+                Err(Stop::Cancelled) => return Ok(Err(Cancelled)),
+                Err(Stop::Journal(error)) => return Err(error),
+            }
+        }
+        Ok(Ok(rows))
+    }
+
+    async fn advance(&self, end: Seq, delivered: HashMap<Place, Delivered>) -> Result<(), journal::Error> {
+        let journal = self.line.journal.clone();
+        let name = self.line.destination.trail.name.clone();
+        blocking(move || journal.advance(&name, end, delivered)).await
+    }
+}
+
+/// Why an object isn't delivered.
+enum Stop {
+    Cancelled,
+    Journal(journal::Error),
+}
+
+/// Takes one planned object from the journal to its destination.
+async fn deliver(line: Arc<Line>, output: Output) -> Result<(Place, Delivered), Stop> {
+    let planned = output.key().to_owned();
+    let verbatim = matches!(output, Output::Verbatim { .. });
+    let permit = line.encoders.acquire().await.map_err(|_| Stop::Cancelled)?;
+    let encoding = Arc::clone(&line);
+    let encoded = blocking(move || encode::encode(&encoding.journal, &output, encoding.level));
+    let encoded = encoded.await.map_err(Stop::Journal)?;
+    drop(permit);
+    let bytes = encoded.gzip.len() as u64;
+    let key = line.destination.put(&planned, encoded.gzip).await.map_err(|Cancelled| Stop::Cancelled)?;
+    let ObjectKey::Log(key) = classify(&key) else {
+        return Err(Stop::Journal(journal::Error::Corrupt(format!(
+            "plan names {planned}, which is no log file's key"
+        ))));
+    };
+    let row = Delivered {
+        delivered: encoded.records,
+        filtered: 0,
+        objects: 1,
+        verbatim_objects: u64::from(verbatim),
+        bytes,
+        newest_stamp: key.stamp.unix_seconds(),
+    };
+    Ok(((key.folder.account, key.folder.region), row))
+}
+
+async fn at(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Storage and compression stay off the async threads.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, journal::Error> + Send + 'static,
+) -> Result<T, journal::Error> {
+    tokio::task::spawn_blocking(work).await.map_err(|panic| journal::Error::Stopped(panic.to_string()))?
+}

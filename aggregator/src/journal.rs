@@ -1,0 +1,501 @@
+//! The journal: the one durable hand-off between what comes in and all destinations.
+//!
+//! Owns what was taken and not yet delivered, the seen-keys of deduplication, the destinations' cursors and plans, and the
+//! record ledger; all of it changes in atomic writes. Does not own what a destination does with an entry.
+//!
+//! Entries are objects, numbered by `seq` in the order of their commits. A destination reads from its cursor on and moves the
+//! cursor only after its destination confirmed (I4); what lies below every cursor is trimmed. The journal's epoch is drawn
+//! when its folder is made: an agent that sees another one sends again what wasn't delivered (I11).
+
+pub mod head;
+pub mod ledger;
+mod seen;
+mod store;
+mod writer;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use orgtrail_event::key::LogKey;
+use orgtrail_event::record::Identity;
+use orgtrail_proto::ObjectRef;
+use orgtrail_service::clock::Clock;
+use ring::rand::{SecureRandom, SystemRandom};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use head::Head;
+use ledger::{Delivered, Ingested, Ledger, Place};
+use store::Store;
+pub use writer::Writer;
+pub(crate) use writer::record_account;
+
+/// Place of an object in the journal.
+pub type Seq = u64;
+
+/// Why the journal can't.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The storage engine failed.
+    #[error("{action}")]
+    Engine {
+        /// What was attempted.
+        action: String,
+        /// Why it failed.
+        source: fjall::Error,
+    },
+    /// Something on disk isn't what was written.
+    #[error(
+        "journal is damaged: {0}; move its folder aside and start again: the agents send again what wasn't delivered"
+    )]
+    Corrupt(String),
+    /// Too much waits for delivery.
+    #[error("journal is full: {used} of {capacity} bytes wait for delivery")]
+    Full {
+        /// Bytes that wait.
+        used: u64,
+        /// `journal.capacity`.
+        capacity: u64,
+    },
+    /// The writer is gone: the process is stopping.
+    #[error("journal writer has stopped: {0}")]
+    Stopped(String),
+}
+
+impl Error {
+    fn engine(action: &'static str) -> impl Fn(fjall::Error) -> Self {
+        move |source| Self::Engine { action: action.to_owned(), source }
+    }
+}
+
+/// What the journal is opened with.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Folder; made when absent.
+    pub dir: PathBuf,
+    /// Most payload bytes that may wait for delivery.
+    pub capacity: u64,
+    /// How long a record is remembered after it was taken.
+    pub dedup_window: Duration,
+    /// Memory for the hot part of what is remembered, bytes.
+    pub dedup_memory: u64,
+    /// A commit stops gathering beyond this many payload bytes.
+    pub commit_bytes: u64,
+    /// Names of the destinations that read.
+    pub destinations: Vec<String>,
+}
+
+/// A scanned object that may go into the journal.
+#[derive(Debug)]
+pub struct Prepared {
+    /// Where it came from.
+    pub reference: ObjectRef,
+    /// Its parsed key.
+    pub log_key: LogKey,
+    /// Its bytes.
+    pub gzip: Bytes,
+    /// gzip members of those bytes.
+    pub members: u32,
+    /// Its readable records, in file order.
+    pub records: Vec<Scanned>,
+    /// Bad stretches of the file; each is in quarantine already (I10).
+    pub bad_records: u64,
+    /// What the agent is told when only some records could be read.
+    pub damage: Option<String>,
+    /// Newest eventTime, Unix seconds; 0 when none was readable.
+    pub newest_event: i64,
+}
+
+/// What the journal needs of a record.
+#[derive(Debug, Clone, Copy)]
+pub struct Scanned {
+    /// Names the record.
+    pub identity: Identity,
+    /// Hour of its eventTime.
+    pub hour: u32,
+    /// Whose it is, see `record_account`.
+    pub account: u64,
+    /// Bytes of its text.
+    pub len: u32,
+}
+
+/// Answer to one object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Appended {
+    /// Its place. An object that was taken before keeps its old one.
+    pub seq: Seq,
+    /// What was wrong with it, if only some of its records could be read.
+    pub damage: Option<String>,
+}
+
+/// A cheap handle.
+#[derive(Clone)]
+pub struct Journal {
+    shared: Arc<Shared>,
+    requests: mpsc::Sender<writer::Append>,
+}
+
+struct Shared {
+    store: Store,
+    clock: Arc<dyn Clock>,
+    epoch: u64,
+    capacity: u64,
+    dedup_window_seconds: i64,
+    /// The ledger and the cursors change together, so that nobody sees a ledger that doesn't balance.
+    books: Mutex<Books>,
+    /// First seq that is not committed yet.
+    head: watch::Sender<Seq>,
+    /// First seq that some destination does not hold yet.
+    delivered: watch::Sender<Seq>,
+    payload_bytes: AtomicU64,
+    queued_bytes: AtomicU64,
+    trimmed: Mutex<Seq>,
+    seen_bytes: AtomicU64,
+    seen_loads: AtomicU64,
+}
+
+/// What was counted, and where the destinations stand, at one moment.
+#[derive(Debug, Clone, Default)]
+pub struct Books {
+    /// The counters.
+    pub ledger: Ledger,
+    /// By destination.
+    pub cursors: HashMap<String, Cursor>,
+}
+
+/// Where a destination stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor {
+    /// First seq that it does not hold.
+    pub seq: Seq,
+    /// Records from there on.
+    pub pending: u64,
+    /// Records that were taken before the destination was configured.
+    pub before: u64,
+}
+
+impl Journal {
+    /// Opens or makes the journal. Run the returned writer; without it `append` waits for ever.
+    pub fn open(settings: &Settings, clock: Arc<dyn Clock>) -> Result<(Self, Writer), Error> {
+        let store = Store::open(&settings.dir)?;
+        let epoch = match store.meta("epoch")? {
+            Some(epoch) => epoch,
+            None => draw_epoch(&store)?,
+        };
+        let next_seq: Seq = store.meta("next_seq")?.unwrap_or(1);
+        let ledger = load_ledger(&store)?;
+        let cursors = load_cursors(&store, &settings.destinations, next_seq, &ledger)?;
+        let first = store.heads(0, 1)?.first().map_or(next_seq, |(seq, _)| *seq);
+        let mut payload_bytes = 0;
+        for_each_head(&store, first, |_, head| payload_bytes += head.gzip_bytes)?;
+        let delivered = cursors.values().map(|cursor| cursor.seq).min().unwrap_or(next_seq);
+        let shared = Arc::new(Shared {
+            books: Mutex::new(Books { ledger, cursors }),
+            store,
+            clock,
+            epoch,
+            capacity: settings.capacity,
+            dedup_window_seconds: i64::try_from(settings.dedup_window.as_secs()).unwrap_or(i64::MAX),
+            head: watch::Sender::new(next_seq),
+            delivered: watch::Sender::new(delivered),
+            payload_bytes: AtomicU64::new(payload_bytes),
+            queued_bytes: AtomicU64::new(0),
+            trimmed: Mutex::new(first),
+            seen_bytes: AtomicU64::new(0),
+            seen_loads: AtomicU64::new(0),
+        });
+        // A few groups' worth: agents have their own windows, this only decouples scanning from fsync.
+        let (sender, requests) = mpsc::channel(64);
+        let core = writer::Core { shared: Arc::clone(&shared), seen: seen::Seen::new(settings.dedup_memory), next_seq };
+        let writer = Writer { requests, core, commit_bytes: settings.commit_bytes };
+        Ok((Self { shared, requests: sender }, writer))
+    }
+
+    /// Names this journal; see [`Error::Corrupt`] for when it changes.
+    pub fn epoch(&self) -> u64 {
+        self.shared.epoch
+    }
+
+    /// Whether payloads of that size would be taken now. Cheap, so that a full journal costs no scanning.
+    ///
+    /// # Errors
+    /// [`Error::Full`].
+    pub fn room_for(&self, bytes: u64) -> Result<(), Error> {
+        let used = self.shared.payload_bytes.load(Ordering::Acquire) + self.shared.queued_bytes.load(Ordering::Acquire);
+        // An empty journal takes anything: an object larger than the capacity must not wait for ever.
+        if used > 0 && used + bytes > self.shared.capacity {
+            return Err(Error::Full { used, capacity: self.shared.capacity });
+        }
+        Ok(())
+    }
+
+    /// Appends; returns when the objects are on disk (I2), one answer for each in their order.
+    pub async fn append(&self, objects: Vec<Prepared>) -> Result<Vec<Appended>, Error> {
+        let bytes = objects.iter().map(|object| object.gzip.len() as u64).sum();
+        self.room_for(bytes)?;
+        let _queued = Queued::new(&self.shared.queued_bytes, bytes);
+        let (reply, answer) = oneshot::channel();
+        let stopped = || Error::Stopped("the process is shutting down".to_owned());
+        self.requests.send(writer::Append { objects, reply }).await.map_err(|_| stopped())?;
+        answer.await.map_err(|_| stopped())
+    }
+
+    /// Follows the first seq that isn't committed yet.
+    pub fn watch_head(&self) -> watch::Receiver<Seq> {
+        self.shared.head.subscribe()
+    }
+
+    /// Follows the first seq that some destination does not hold yet.
+    pub fn watch_delivered(&self) -> watch::Receiver<Seq> {
+        self.shared.delivered.subscribe()
+    }
+
+    /// Where a destination stands.
+    pub fn cursor(&self, destination: &str) -> Cursor {
+        let books = lock(&self.shared.books);
+        *books.cursors.get(destination).expect("destinations are named when the journal is opened")
+    }
+
+    /// Heads from `from` on, at most `count` of them.
+    pub fn heads(&self, from: Seq, count: usize) -> Result<Vec<(Seq, Head)>, Error> {
+        self.shared.store.heads(from, count)
+    }
+
+    /// One object's head and bytes.
+    pub fn entry(&self, seq: Seq) -> Result<(Head, Bytes), Error> {
+        let head = self.shared.store.head(seq)?;
+        let head = head.ok_or_else(|| Error::Corrupt(format!("head of seq {seq} is not there")))?;
+        Ok((head, self.shared.store.payload(seq)?))
+    }
+
+    /// The plan that a destination has written down and not finished.
+    pub fn plan<T: DeserializeOwned>(&self, destination: &str) -> Result<Option<T>, Error> {
+        self.shared.store.meta(&format!("plan/{destination}"))
+    }
+
+    /// Writes a plan down; it is on disk when this returns (I7).
+    pub fn store_plan(&self, destination: &str, plan: &impl Serialize) -> Result<(), Error> {
+        let mut batch = self.shared.store.batch();
+        batch.put_meta(&format!("plan/{destination}"), plan);
+        batch.commit()
+    }
+
+    /// Moves a destination's cursor after the destination confirmed everything below `to` (I4): the plan is done, the
+    /// ledger says what was delivered, and what no destination needs any more is trimmed.
+    pub fn advance(&self, destination: &str, to: Seq, delivered: HashMap<Place, Delivered>) -> Result<(), Error> {
+        let shared = &self.shared;
+        let mut batch = shared.store.batch();
+        let mut rows = Vec::with_capacity(delivered.len());
+        for (place, counts) in delivered {
+            let mut row = shared.delivered_row(destination, &place);
+            row.add(&counts);
+            batch.put_meta(&format!("delivered/{destination}/{}/{}", place.0, place.1), &row);
+            rows.push((place, row));
+        }
+        batch.put_meta(&format!("cursor/{destination}"), &to);
+        batch.remove_meta(&format!("plan/{destination}"));
+        let mut done = 0;
+        let from = self.cursor(destination).seq;
+        let count = usize::try_from(to - from).unwrap_or(usize::MAX);
+        for (_, head) in shared.store.heads(from, count)? {
+            done += head.kept;
+        }
+        batch.commit()?;
+        let slowest = {
+            let Books { ledger, cursors } = &mut *lock(&shared.books);
+            ledger.delivered.entry(destination.to_owned()).or_default().extend(rows);
+            let cursor = cursors.get_mut(destination).expect("destinations are named when the journal is opened");
+            *cursor = Cursor { seq: to, pending: cursor.pending - done, ..*cursor };
+            cursors.values().map(|cursor| cursor.seq).min().expect("there is at least this one")
+        };
+        self.trim(slowest)?;
+        shared.delivered.send_if_modified(|seq| std::mem::replace(seq, slowest.max(*seq)) < slowest);
+        Ok(())
+    }
+
+    /// Removes all entries below `end`.
+    fn trim(&self, end: Seq) -> Result<(), Error> {
+        let mut trimmed = lock(&self.shared.trimmed);
+        while *trimmed < end {
+            let heads = self.shared.store.heads(*trimmed, 1000)?;
+            let heads: Vec<_> = heads.into_iter().take_while(|(seq, _)| *seq < end).collect();
+            let Some((last, _)) = heads.last() else { break };
+            *trimmed = last + 1;
+            let mut batch = self.shared.store.batch();
+            let mut freed = 0;
+            for (seq, head) in &heads {
+                batch.remove_object(*seq, head.gzip_bytes > 0);
+                freed += head.gzip_bytes;
+            }
+            batch.commit()?;
+            self.shared.payload_bytes.fetch_sub(freed, Ordering::AcqRel);
+        }
+        Ok(())
+    }
+
+    /// A copy of all counters and cursors, as of one moment.
+    pub fn books(&self) -> Books {
+        lock(&self.shared.books).clone()
+    }
+
+    /// How the journal fares.
+    pub fn usage(&self) -> Usage {
+        Usage {
+            payload_bytes: self.shared.payload_bytes.load(Ordering::Acquire),
+            capacity: self.shared.capacity,
+            disk_bytes: self.shared.store.disk_bytes(),
+            head: *self.shared.head.borrow(),
+            delivered: *self.shared.delivered.borrow(),
+            seen_bytes: self.shared.seen_bytes.load(Ordering::Relaxed),
+            seen_loads: self.shared.seen_loads.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// How the journal fares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Usage {
+    /// Payload bytes that wait for delivery.
+    pub payload_bytes: u64,
+    /// `journal.capacity`.
+    pub capacity: u64,
+    /// Bytes of its folder.
+    pub disk_bytes: u64,
+    /// First seq that isn't committed.
+    pub head: Seq,
+    /// First seq that some destination does not hold.
+    pub delivered: Seq,
+    /// Memory of the hot seen-keys, bytes.
+    pub seen_bytes: u64,
+    /// Buckets of seen-keys that were loaded from disk.
+    pub seen_loads: u64,
+}
+
+impl Shared {
+    fn ingested(&self, place: &Place) -> Ingested {
+        lock(&self.books).ledger.ingested.get(place).cloned().unwrap_or_default()
+    }
+
+    fn delivered_row(&self, destination: &str, place: &Place) -> Delivered {
+        let ledger = &lock(&self.books).ledger;
+        ledger.delivered.get(destination).and_then(|rows| rows.get(place)).cloned().unwrap_or_default()
+    }
+
+    /// A group is on disk: says so to everybody.
+    fn committed(&self, next_seq: Seq, rows: HashMap<Place, Ingested>, kept: u64, payload_bytes: u64) {
+        {
+            let mut books = lock(&self.books);
+            books.ledger.ingested.extend(rows);
+            for cursor in books.cursors.values_mut() {
+                cursor.pending += kept;
+            }
+        }
+        self.payload_bytes.fetch_add(payload_bytes, Ordering::AcqRel);
+        self.head.send_if_modified(|seq| std::mem::replace(seq, next_seq) != next_seq);
+    }
+}
+
+/// Bytes that were promised a place and are not counted as payload yet. Given back on drop: whoever appends may go away.
+struct Queued<'a> {
+    total: &'a AtomicU64,
+    bytes: u64,
+}
+
+impl<'a> Queued<'a> {
+    fn new(total: &'a AtomicU64, bytes: u64) -> Self {
+        total.fetch_add(bytes, Ordering::AcqRel);
+        Self { total, bytes }
+    }
+}
+
+impl Drop for Queued<'_> {
+    fn drop(&mut self) {
+        self.total.fetch_sub(self.bytes, Ordering::AcqRel);
+    }
+}
+
+/// The mutexes guard plain data that is never left half changed, so a panic elsewhere doesn't taint it.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn draw_epoch(store: &Store) -> Result<u64, Error> {
+    let mut bytes = [0; 8];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| Error::Stopped("no random numbers on this machine".to_owned()))?;
+    // JSON numbers above 2^53 trip other readers; 53 bits are plenty.
+    let epoch = (u64::from_be_bytes(bytes) >> 11).max(1);
+    let mut batch = store.batch();
+    batch.put_meta("epoch", &epoch);
+    batch.commit()?;
+    Ok(epoch)
+}
+
+/// A destination that is new starts at the journal's end; one that is gone from the configuration stops holding entries back.
+fn load_cursors(
+    store: &Store,
+    destinations: &[String],
+    next_seq: Seq,
+    ledger: &Ledger,
+) -> Result<HashMap<String, Cursor>, Error> {
+    let mut stored: HashMap<String, Seq> = store.metas("cursor/")?.into_iter().collect();
+    let mut cursors = HashMap::new();
+    let mut batch = store.batch();
+    for destination in destinations {
+        let seq = stored.remove(destination).unwrap_or_else(|| {
+            let total = ledger.ingested_total();
+            batch.put_meta(&format!("cursor/{destination}"), &next_seq);
+            batch.put_meta(&format!("before/{destination}"), &(total.read - total.duplicate - total.quarantined));
+            next_seq
+        });
+        let mut pending = 0;
+        for_each_head(store, seq, |_, head| pending += head.kept)?;
+        cursors.insert(destination.clone(), Cursor { seq, pending, before: 0 });
+    }
+    for gone in stored.keys() {
+        tracing::warn!(destination.name = gone, "destination is no longer configured: its cursor and plan are dropped");
+        batch.remove_meta(&format!("cursor/{gone}"));
+        batch.remove_meta(&format!("plan/{gone}"));
+    }
+    batch.commit()?;
+    for (destination, cursor) in &mut cursors {
+        cursor.before = store.meta(&format!("before/{destination}"))?.unwrap_or(0);
+    }
+    Ok(cursors)
+}
+
+fn load_ledger(store: &Store) -> Result<Ledger, Error> {
+    let mut ledger = Ledger::default();
+    for (name, row) in store.metas::<Ingested>("ingested/")? {
+        if let Some((account, region)) = name.split_once('/') {
+            ledger.ingested.insert((account.to_owned(), region.to_owned()), row);
+        }
+    }
+    for (name, row) in store.metas::<Delivered>("delivered/")? {
+        let mut parts = name.splitn(3, '/');
+        if let (Some(trail), Some(account), Some(region)) = (parts.next(), parts.next(), parts.next()) {
+            let rows = ledger.delivered.entry(trail.to_owned()).or_default();
+            rows.insert((account.to_owned(), region.to_owned()), row);
+        }
+    }
+    Ok(ledger)
+}
+
+/// Visits all heads from `from` on, a bounded number at a time.
+fn for_each_head(store: &Store, mut from: Seq, mut visit: impl FnMut(Seq, &Head)) -> Result<(), Error> {
+    loop {
+        let heads = store.heads(from, 1000)?;
+        let Some((last, _)) = heads.last() else { return Ok(()) };
+        from = last + 1;
+        for (seq, head) in &heads {
+            visit(*seq, head);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

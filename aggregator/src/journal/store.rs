@@ -1,0 +1,260 @@
+//! The journal on disk: fjall keyspaces, their keys and values, and nothing of what they mean.
+//!
+//! | keyspace | key | value |
+//! |---|---|---|
+//! | `heads` | seq | [`Head`] |
+//! | `payloads` | seq | the object's gzip bytes; values separated from keys |
+//! | `seen` | hour, account, seq | packed identities that the object was the first to bring |
+//! | `known` | hash of source, key and etag | seq, damage: an object that was taken already |
+//! | `expiry` | seq | when it was taken, and what `seen` and `known` hold because of it |
+//! | `meta` | words | epoch, next seq, cursors, plans, the ledger |
+//!
+//! Crash: a fjall batch is atomic over keyspaces; what isn't fsynced was never acknowledged (I2). A failed write poisons the
+//! database, and with it the process.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, OwnedWriteBatch, PersistMode};
+use orgtrail_event::record::Identity;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::head::Head;
+use super::seen::BucketKey;
+use super::{Error, Seq};
+
+/// Bytes of one packed identity.
+const IDENTITY_BYTES: usize = 24;
+
+/// Memory for fjall's block cache. Reads are of recent data, which the page cache holds as well.
+const CACHE_BYTES: u64 = 16 << 20;
+
+/// Memory of one memtable of payloads; the small keyspaces get an eighth.
+const MEMTABLE_BYTES: u64 = 16 << 20;
+
+/// An open journal.
+#[derive(Clone)]
+pub(crate) struct Store {
+    db: Database,
+    heads: Keyspace,
+    payloads: Keyspace,
+    seen: Keyspace,
+    known: Keyspace,
+    expiry: Keyspace,
+    meta: Keyspace,
+}
+
+/// What an object left behind for deduplication, to be removed when the window has passed.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Expiry {
+    /// When the object was taken, Unix seconds.
+    pub(crate) taken_at: i64,
+    /// Its key in `known`.
+    pub(crate) known: [u8; 16],
+    /// Its buckets in `seen`: hour, account.
+    pub(crate) buckets: Vec<(u32, u64)>,
+}
+
+/// An object that was taken already.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Known {
+    /// Its place in the journal.
+    pub(crate) seq: Seq,
+    /// What was said of it then.
+    pub(crate) damage: Option<String>,
+}
+
+impl Store {
+    pub(crate) fn open(dir: &Path) -> Result<Self, Error> {
+        let open = || {
+            let db = Database::builder(dir).cache_size(CACHE_BYTES).worker_threads(1).open()?;
+            let small = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES / 8);
+            let payloads = || {
+                KeyspaceCreateOptions::default()
+                    .max_memtable_size(MEMTABLE_BYTES)
+                    .with_kv_separation(Some(KvSeparationOptions::default()))
+            };
+            Ok(Self {
+                heads: db.keyspace("heads", small)?,
+                payloads: db.keyspace("payloads", payloads)?,
+                seen: db.keyspace("seen", small)?,
+                known: db.keyspace("known", small)?,
+                expiry: db.keyspace("expiry", small)?,
+                meta: db.keyspace("meta", small)?,
+                db,
+            })
+        };
+        open().map_err(|source| Error::Engine { action: format!("open the journal in {}", dir.display()), source })
+    }
+
+    pub(crate) fn batch(&self) -> Batch<'_> {
+        Batch { store: self, inner: self.db.batch().durability(Some(PersistMode::SyncAll)) }
+    }
+
+    /// Heads from `from` on, at most `count` of them.
+    pub(crate) fn heads(&self, from: Seq, count: usize) -> Result<Vec<(Seq, Head)>, Error> {
+        let mut heads = Vec::new();
+        for guard in self.heads.range(from.to_be_bytes()..).take(count) {
+            let (key, value) = guard.into_inner().map_err(Error::engine("read heads"))?;
+            heads.push((seq_of(&key)?, decode(&value, "a head")?));
+        }
+        Ok(heads)
+    }
+
+    pub(crate) fn head(&self, seq: Seq) -> Result<Option<Head>, Error> {
+        let value = self.heads.get(seq.to_be_bytes()).map_err(Error::engine("read a head"))?;
+        value.map(|value| decode(&value, "a head")).transpose()
+    }
+
+    pub(crate) fn payload(&self, seq: Seq) -> Result<Bytes, Error> {
+        let value = self.payloads.get(seq.to_be_bytes()).map_err(Error::engine("read a payload"))?;
+        value.map(Bytes::from).ok_or_else(|| Error::Corrupt(format!("payload of seq {seq} is not there")))
+    }
+
+    pub(crate) fn seen(&self, bucket: BucketKey) -> Result<Vec<Identity>, Error> {
+        let mut identities = Vec::new();
+        for guard in self.seen.prefix(bucket_prefix(bucket)) {
+            let value = guard.value().map_err(Error::engine("read seen records"))?;
+            for packed in value.chunks_exact(IDENTITY_BYTES) {
+                let (id, content) = packed.split_at(16);
+                identities.push(Identity {
+                    id: id.try_into().expect("16 bytes"),
+                    content: u64::from_be_bytes(content.try_into().expect("8 bytes")),
+                });
+            }
+        }
+        Ok(identities)
+    }
+
+    pub(crate) fn known(&self, key: &[u8; 16]) -> Result<Option<Known>, Error> {
+        let value = self.known.get(key).map_err(Error::engine("look an object up"))?;
+        value.map(|value| decode(&value, "a known object")).transpose()
+    }
+
+    /// What was taken before `taken_before`, oldest first, at most `count` of it.
+    pub(crate) fn expired(&self, taken_before: i64, count: usize) -> Result<Vec<(Seq, Expiry)>, Error> {
+        let mut expired = Vec::new();
+        for guard in self.expiry.iter().take(count) {
+            let (key, value) = guard.into_inner().map_err(Error::engine("read expiries"))?;
+            let expiry: Expiry = decode(&value, "an expiry")?;
+            if expiry.taken_at >= taken_before {
+                break;
+            }
+            expired.push((seq_of(&key)?, expiry));
+        }
+        Ok(expired)
+    }
+
+    pub(crate) fn meta<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Error> {
+        let value = self.meta.get(name).map_err(Error::engine("read meta data"))?;
+        value.map(|value| decode(&value, name)).transpose()
+    }
+
+    /// Every meta entry whose name begins with `prefix`, by the rest of its name.
+    pub(crate) fn metas<T: DeserializeOwned>(&self, prefix: &str) -> Result<Vec<(String, T)>, Error> {
+        let mut entries = Vec::new();
+        for guard in self.meta.prefix(prefix) {
+            let (key, value) = guard.into_inner().map_err(Error::engine("read meta data"))?;
+            let name = String::from_utf8_lossy(&key[prefix.len()..]).into_owned();
+            entries.push((name, decode(&value, prefix)?));
+        }
+        Ok(entries)
+    }
+
+    /// Bytes on disk.
+    pub(crate) fn disk_bytes(&self) -> u64 {
+        self.db.disk_space().unwrap_or(0)
+    }
+}
+
+/// Changes that become durable together or not at all.
+pub(crate) struct Batch<'a> {
+    store: &'a Store,
+    inner: OwnedWriteBatch,
+}
+
+impl Batch<'_> {
+    pub(crate) fn put_head(&mut self, seq: Seq, head: &Head) {
+        self.inner.insert(&self.store.heads, seq.to_be_bytes(), encode(head));
+    }
+
+    pub(crate) fn put_payload(&mut self, seq: Seq, gzip: Bytes) {
+        self.inner.insert(&self.store.payloads, seq.to_be_bytes(), gzip);
+    }
+
+    pub(crate) fn remove_object(&mut self, seq: Seq, has_payload: bool) {
+        self.inner.remove(&self.store.heads, seq.to_be_bytes());
+        if has_payload {
+            self.inner.remove(&self.store.payloads, seq.to_be_bytes());
+        }
+    }
+
+    /// `identities` are what the object `seq` was the first to bring into `bucket`.
+    pub(crate) fn put_seen(&mut self, bucket: BucketKey, seq: Seq, identities: &mut [Identity]) {
+        identities.sort_unstable_by_key(|identity| identity.id);
+        let mut packed = Vec::with_capacity(identities.len() * IDENTITY_BYTES);
+        for identity in identities.iter() {
+            packed.extend_from_slice(&identity.id);
+            packed.extend_from_slice(&identity.content.to_be_bytes());
+        }
+        self.inner.insert(&self.store.seen, seen_key(bucket, seq), packed);
+    }
+
+    pub(crate) fn put_known(&mut self, key: &[u8; 16], known: &Known) {
+        self.inner.insert(&self.store.known, &key[..], encode(known));
+    }
+
+    pub(crate) fn put_expiry(&mut self, seq: Seq, expiry: &Expiry) {
+        self.inner.insert(&self.store.expiry, seq.to_be_bytes(), encode(expiry));
+    }
+
+    /// Removes what deduplication holds of one object.
+    pub(crate) fn expire(&mut self, seq: Seq, expiry: &Expiry) {
+        for &(hour, account) in &expiry.buckets {
+            self.inner.remove(&self.store.seen, seen_key(BucketKey { hour, account }, seq));
+        }
+        self.inner.remove(&self.store.known, &expiry.known[..]);
+        self.inner.remove(&self.store.expiry, seq.to_be_bytes());
+    }
+
+    pub(crate) fn put_meta(&mut self, name: &str, value: &impl Serialize) {
+        self.inner.insert(&self.store.meta, name, encode(value));
+    }
+
+    pub(crate) fn remove_meta(&mut self, name: &str) {
+        self.inner.remove(&self.store.meta, name);
+    }
+
+    /// Returns when everything is on disk (I2).
+    pub(crate) fn commit(self) -> Result<(), Error> {
+        self.inner.commit().map_err(Error::engine("write to the journal"))
+    }
+}
+
+fn seq_of(key: &[u8]) -> Result<Seq, Error> {
+    let bytes = key.try_into().map_err(|_| Error::Corrupt(format!("key of {} bytes, expected 8", key.len())))?;
+    Ok(u64::from_be_bytes(bytes))
+}
+
+fn bucket_prefix(bucket: BucketKey) -> [u8; 12] {
+    let mut key = [0; 12];
+    key[..4].copy_from_slice(&bucket.hour.to_be_bytes());
+    key[4..].copy_from_slice(&bucket.account.to_be_bytes());
+    key
+}
+
+fn seen_key(bucket: BucketKey, seq: Seq) -> [u8; 20] {
+    let mut key = [0; 20];
+    key[..12].copy_from_slice(&bucket_prefix(bucket));
+    key[12..].copy_from_slice(&seq.to_be_bytes());
+    key
+}
+
+fn encode(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("plain structs of strings and numbers serialise")
+}
+
+fn decode<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T, Error> {
+    serde_json::from_slice(bytes).map_err(|error| Error::Corrupt(format!("{what} can't be read: {error}")))
+}

@@ -1,0 +1,276 @@
+//! What the journal promises, with crashes as drops: nothing is flushed on drop that wasn't committed.
+
+use std::path::Path;
+
+use orgtrail_event::key::{ObjectKey, classify};
+use orgtrail_service::clock::Manual;
+
+use super::*;
+
+const DAY: i64 = 86_400;
+
+struct Opened {
+    journal: Journal,
+    clock: Arc<Manual>,
+    cancel: tokio_util::sync::CancellationToken,
+    writer: tokio::task::JoinHandle<Result<(), Error>>,
+}
+
+impl Opened {
+    async fn close(self) {
+        self.cancel.cancel();
+        self.writer.await.expect("no panic").expect("no error");
+    }
+
+    async fn append(&self, objects: Vec<Prepared>) -> Vec<Seq> {
+        self.journal.append(objects).await.expect("appended").into_iter().map(|one| one.seq).collect()
+    }
+}
+
+fn settings(dir: &Path, destinations: &[&str]) -> Settings {
+    Settings {
+        dir: dir.to_owned(),
+        capacity: 1 << 20,
+        dedup_window: Duration::from_secs(7 * 86_400),
+        dedup_memory: 1 << 20,
+        commit_bytes: 1 << 20,
+        destinations: destinations.iter().map(|name| (*name).to_owned()).collect(),
+    }
+}
+
+#[allow(clippy::disallowed_methods)]
+fn open(settings: &Settings) -> Opened {
+    let clock = Manual::new("2026-03-01T12:00:00Z".parse().expect("a time"));
+    let (journal, writer) = Journal::open(settings, Arc::clone(&clock) as Arc<dyn Clock>).expect("opened");
+    let cancel = tokio_util::sync::CancellationToken::new();
+    let writer = tokio::spawn(writer.run(cancel.clone()));
+    Opened { journal, clock, cancel, writer }
+}
+
+/// An object whose records have these ids; each record's content is its id.
+fn object(name: u8, ids: &[u8]) -> Prepared {
+    object_with(name, &ids.iter().map(|id| (*id, u64::from(*id))).collect::<Vec<_>>())
+}
+
+fn object_with(name: u8, records: &[(u8, u64)]) -> Prepared {
+    let key = format!(
+        "AWSLogs/111122223333/CloudTrail/us-east-1/2026/03/01/111122223333_CloudTrail_us-east-1_20260301T1005Z_{name:016}.json.gz"
+    );
+    let ObjectKey::Log(log_key) = classify(&key) else { panic!("{key}") };
+    Prepared {
+        reference: ObjectRef {
+            source: "file:///b".into(),
+            key,
+            etag: "e".into(),
+            sha256: [name; 32],
+            inflated_bytes: 100,
+            last_modified: 0,
+        },
+        log_key,
+        gzip: Bytes::from(vec![name; 50]),
+        members: 1,
+        records: records
+            .iter()
+            .map(|(id, content)| Scanned {
+                identity: Identity { id: [*id; 16], content: *content },
+                hour: 1,
+                account: 111_122_223_333,
+                len: 10,
+            })
+            .collect(),
+        bad_records: 0,
+        damage: None,
+        newest_event: 0,
+    }
+}
+
+#[tokio::test]
+async fn a_copy_in_another_file_is_left_out() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let opened = open(&settings(dir.path(), &["t"]));
+    let seqs = opened.append(vec![object(1, &[1, 2]), object(2, &[2, 3])]).await;
+    let heads = opened.journal.heads(0, 10).expect("heads");
+    assert_eq!(seqs, [1, 2]);
+    assert!(heads[0].1.verbatim);
+    assert_eq!((heads[1].1.omit.as_slice(), heads[1].1.kept, heads[1].1.verbatim), (&[0][..], 1, false));
+    opened.close().await;
+}
+
+#[tokio::test]
+async fn copies_are_found_after_a_restart_too() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let opened = open(&settings(dir.path(), &["t"]));
+    opened.append(vec![object(1, &[1, 2])]).await;
+    opened.close().await;
+    let opened = open(&settings(dir.path(), &["t"]));
+    opened.append(vec![object(2, &[1, 2])]).await;
+    assert_eq!(opened.journal.heads(2, 10).expect("heads")[0].1.kept, 0);
+    opened.close().await;
+}
+
+#[tokio::test]
+async fn the_same_id_over_other_bytes_is_kept_and_counted() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let opened = open(&settings(dir.path(), &["t"]));
+    opened.append(vec![object_with(1, &[(1, 7)]), object_with(2, &[(1, 8)])]).await;
+    let total = opened.journal.books().ledger.ingested_total();
+    assert_eq!((total.read, total.duplicate, total.id_conflicts), (2, 0, 1));
+    assert_eq!(opened.journal.cursor("t").pending, 2);
+    opened.close().await;
+}
+
+#[tokio::test]
+async fn an_object_offered_again_keeps_its_place_and_is_counted_once() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let opened = open(&settings(dir.path(), &["t"]));
+    assert_eq!(opened.append(vec![object(1, &[1]), object(1, &[1])]).await, [1, 1]);
+    opened.close().await;
+    let opened = open(&settings(dir.path(), &["t"]));
+    assert_eq!(opened.append(vec![object(1, &[1])]).await, [1]);
+    let total = opened.journal.books().ledger.ingested_total();
+    assert_eq!((total.objects, total.objects_again, total.read, total.duplicate), (1, 2, 1, 0));
+    opened.close().await;
+}
+
+#[tokio::test]
+async fn the_ledger_balances_at_every_step() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let opened = open(&settings(dir.path(), &["t"]));
+    let balanced = |journal: &Journal| {
+        let books = journal.books();
+        let read = books.ledger.ingested_total();
+        let delivered = books.ledger.delivered_total("t");
+        assert_eq!(read.read, delivered.delivered + read.duplicate + read.quarantined + books.cursors["t"].pending);
+    };
+    opened.append(vec![object(1, &[1, 2, 3]), object(2, &[3, 4])]).await;
+    balanced(&opened.journal);
+    let place = ("111122223333".to_owned(), "us-east-1".to_owned());
+    let row = Delivered { delivered: 3, ..Delivered::default() };
+    opened.journal.advance("t", 2, HashMap::from([(place, row)])).expect("advanced");
+    balanced(&opened.journal);
+    opened.close().await;
+    balanced(&open(&settings(dir.path(), &["t"])).journal);
+}
+
+#[tokio::test]
+async fn what_every_destination_holds_is_trimmed_and_the_slowest_decides() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let opened = open(&settings(dir.path(), &["fast", "slow"]));
+    opened.append(vec![object(1, &[1]), object(2, &[2])]).await;
+    opened.journal.advance("fast", 3, HashMap::new()).expect("advanced");
+    assert_eq!((opened.journal.usage().delivered, opened.journal.usage().payload_bytes), (1, 100));
+    opened.journal.advance("slow", 2, HashMap::new()).expect("advanced");
+    assert_eq!((opened.journal.usage().delivered, opened.journal.usage().payload_bytes), (2, 50));
+    assert_eq!(opened.journal.heads(0, 10).expect("heads").len(), 1);
+    opened.close().await;
+}
+
+#[tokio::test]
+async fn seqs_are_never_given_twice_even_when_everything_is_trimmed() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let opened = open(&settings(dir.path(), &["t"]));
+    opened.append(vec![object(1, &[1])]).await;
+    opened.journal.advance("t", 2, HashMap::new()).expect("advanced");
+    let epoch = opened.journal.epoch();
+    opened.close().await;
+    let opened = open(&settings(dir.path(), &["t"]));
+    assert_eq!(opened.journal.epoch(), epoch);
+    assert_eq!(opened.append(vec![object(2, &[2])]).await, [2]);
+    opened.close().await;
+}
+
+#[tokio::test]
+async fn another_folder_is_another_epoch() {
+    let (one, two) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let (one, two) = (open(&settings(one.path(), &["t"])), open(&settings(two.path(), &["t"])));
+    assert_ne!(one.journal.epoch(), two.journal.epoch());
+}
+
+#[tokio::test]
+async fn a_full_journal_refuses_until_something_was_delivered() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let opened = open(&Settings { capacity: 120, ..settings(dir.path(), &["t"]) });
+    opened.append(vec![object(1, &[1]), object(2, &[2])]).await;
+    let refused = opened.journal.append(vec![object(3, &[3])]).await;
+    assert!(matches!(refused, Err(Error::Full { used: 100, capacity: 120 })), "{refused:?}");
+    opened.journal.advance("t", 3, HashMap::new()).expect("advanced");
+    opened.append(vec![object(3, &[3])]).await;
+    opened.close().await;
+}
+
+#[tokio::test]
+async fn records_are_forgotten_after_the_window_and_not_before() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let opened = open(&settings(dir.path(), &["t"]));
+    opened.append(vec![object(1, &[1])]).await;
+    opened.clock.advance(jiff::SignedDuration::from_secs(6 * DAY));
+    opened.append(vec![object(2, &[1])]).await;
+    assert_eq!(opened.journal.books().ledger.ingested_total().duplicate, 1);
+    // The first object expires with this commit, so the next copy is new.
+    opened.clock.advance(jiff::SignedDuration::from_secs(2 * DAY));
+    opened.append(vec![object(3, &[3])]).await;
+    opened.append(vec![object(4, &[1])]).await;
+    assert_eq!(opened.journal.books().ledger.ingested_total().duplicate, 1);
+    opened.close().await;
+}
+
+#[tokio::test]
+async fn a_destination_added_later_starts_at_the_end_and_still_balances() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let opened = open(&settings(dir.path(), &["t"]));
+    opened.append(vec![object(1, &[1, 2])]).await;
+    opened.close().await;
+    let opened = open(&settings(dir.path(), &["t", "later"]));
+    let cursor = opened.journal.cursor("later");
+    assert_eq!((cursor.seq, cursor.pending, cursor.before), (2, 0, 2));
+    opened.append(vec![object(2, &[3])]).await;
+    assert_eq!(opened.journal.cursor("later").pending, 1);
+    opened.close().await;
+}
+
+#[tokio::test]
+async fn a_destination_that_is_gone_holds_nothing_back() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let opened = open(&settings(dir.path(), &["t", "gone"]));
+    opened.append(vec![object(1, &[1])]).await;
+    opened.close().await;
+    let opened = open(&settings(dir.path(), &["t"]));
+    opened.journal.advance("t", 2, HashMap::new()).expect("advanced");
+    assert_eq!(opened.journal.usage().payload_bytes, 0);
+    opened.close().await;
+}
+
+#[tokio::test]
+async fn a_plan_is_there_again_after_a_restart_until_it_is_done() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let opened = open(&settings(dir.path(), &["t"]));
+    opened.append(vec![object(1, &[1])]).await;
+    opened.journal.store_plan("t", &"the plan").expect("stored");
+    opened.close().await;
+    let opened = open(&settings(dir.path(), &["t"]));
+    assert_eq!(opened.journal.plan::<String>("t").expect("read").as_deref(), Some("the plan"));
+    opened.journal.advance("t", 2, HashMap::new()).expect("advanced");
+    assert_eq!(opened.journal.plan::<String>("t").expect("read"), None);
+    opened.close().await;
+}
+
+#[tokio::test]
+async fn a_journal_whose_records_were_all_delivered_stays_small_on_disk() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let opened = open(&Settings { capacity: 64 << 20, ..settings(dir.path(), &["t"]) });
+    for round in 0..40u64 {
+        let mut big = object(1, &[]);
+        big.reference.etag = round.to_string();
+        let mut id = [0; 16];
+        id[..8].copy_from_slice(&round.to_be_bytes());
+        big.records = vec![Scanned { identity: Identity { id, content: 1 }, hour: 1, account: 1, len: 10 }];
+        big.gzip = (0..1 << 20).map(|n: u64| (n.wrapping_mul(round + 7) >> 5) as u8).collect::<Vec<_>>().into();
+        let seqs = opened.append(vec![big]).await;
+        opened.journal.advance("t", seqs[0] + 1, HashMap::new()).expect("advanced");
+    }
+    assert_eq!(opened.journal.usage().payload_bytes, 0);
+    // 40 MiB went through; what stays is the engine's own log, which it bounds.
+    let disk = opened.journal.usage().disk_bytes;
+    assert!(disk < 100 << 20, "{disk} bytes on disk");
+    opened.close().await;
+}

@@ -1,0 +1,223 @@
+//! The one task that appends: decides what is a duplicate and writes payload, seen-keys and the list of records to leave
+//! out in one atomic, fsynced, group-committed write (I2, I3).
+//!
+//! While one group is being fsynced the next one gathers in the queue, so the group grows with the load and no timer is
+//! needed. Crash: a group is on disk whole or not at all, and nobody was told before. A failed write ends the process.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use orgtrail_event::record::Identity;
+use ring::digest::{SHA256, digest};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::head::Head;
+use super::ledger::{Ingested, Place};
+use super::seen::{BucketKey, Seen, Verdict, account_code};
+use super::store::{Batch, Expiry, Known};
+use super::{Appended, Error, Prepared, Seq, Shared};
+
+/// Objects that are to be appended together, and whom to tell.
+pub(super) struct Append {
+    pub(super) objects: Vec<Prepared>,
+    pub(super) reply: oneshot::Sender<Vec<Appended>>,
+}
+
+/// See the module's description.
+pub struct Writer {
+    pub(super) requests: mpsc::Receiver<Append>,
+    pub(super) core: Core,
+    pub(super) commit_bytes: u64,
+}
+
+/// What a commit works on; moves to a blocking thread and back.
+pub(super) struct Core {
+    pub(super) shared: Arc<Shared>,
+    pub(super) seen: Seen,
+    pub(super) next_seq: Seq,
+}
+
+impl Writer {
+    /// Appends until cancelled. What waits in the queue then was never acknowledged.
+    pub async fn run(mut self, cancel: CancellationToken) -> Result<(), Error> {
+        loop {
+            // Cancel-safe: recv loses nothing when its future is dropped.
+            let first = tokio::select! {
+                biased;
+                () = cancel.cancelled() => return Ok(()),
+                request = self.requests.recv() => request,
+            };
+            let Some(first) = first else { return Ok(()) };
+            let group = self.gather(first);
+            let mut core = self.core;
+            let committed = tokio::task::spawn_blocking(move || {
+                let result = core.commit(group);
+                (core, result)
+            });
+            let (core, result) = committed.await.map_err(|panic| Error::Stopped(panic.to_string()))?;
+            self.core = core;
+            result?;
+        }
+    }
+
+    fn gather(&mut self, first: Append) -> Vec<Append> {
+        let size = |append: &Append| append.objects.iter().map(|object| object.gzip.len() as u64).sum::<u64>();
+        let mut bytes = size(&first);
+        let mut group = vec![first];
+        while bytes < self.commit_bytes {
+            let Ok(next) = self.requests.try_recv() else { break };
+            bytes += size(&next);
+            group.push(next);
+        }
+        group
+    }
+}
+
+/// One group on its way: what the ledger will say, and objects that are known only once it is committed.
+struct Group<'a> {
+    batch: Batch<'a>,
+    ledger: HashMap<Place, Ingested>,
+    known: HashMap<[u8; 16], Known>,
+    kept: u64,
+    payload_bytes: u64,
+    id_conflicts: Vec<String>,
+}
+
+impl Core {
+    fn commit(&mut self, group: Vec<Append>) -> Result<(), Error> {
+        let shared = Arc::clone(&self.shared);
+        let mut writing = Group {
+            batch: shared.store.batch(),
+            ledger: HashMap::new(),
+            known: HashMap::new(),
+            kept: 0,
+            payload_bytes: 0,
+            id_conflicts: Vec::new(),
+        };
+        let mut replies = Vec::with_capacity(group.len());
+        for append in group {
+            let mut appended = Vec::with_capacity(append.objects.len());
+            for object in append.objects {
+                appended.push(self.append(&mut writing, object)?);
+            }
+            replies.push((append.reply, appended));
+        }
+        let Group { mut batch, ledger, kept, payload_bytes, id_conflicts, .. } = writing;
+        batch.put_meta("next_seq", &self.next_seq);
+        for (place, row) in &ledger {
+            batch.put_meta(&format!("ingested/{}/{}", place.0, place.1), row);
+        }
+        batch.commit()?;
+        shared.committed(self.next_seq, ledger, kept, payload_bytes);
+        self.seen.shrink();
+        shared.seen_bytes.store(self.seen.bytes(), std::sync::atomic::Ordering::Relaxed);
+        shared.seen_loads.store(self.seen.loads, std::sync::atomic::Ordering::Relaxed);
+        for subject in id_conflicts {
+            tracing::warn!(object.key = subject, "an eventID came again over other bytes: both records are kept");
+        }
+        for (reply, appended) in replies {
+            // Whoever asked may be gone; the objects are in the journal all the same and will be recognised.
+            drop(reply.send(appended));
+        }
+        self.expire()
+    }
+
+    fn append(&mut self, group: &mut Group<'_>, object: Prepared) -> Result<Appended, Error> {
+        let shared = Arc::clone(&self.shared);
+        let place = (object.log_key.folder.account.clone(), object.log_key.folder.region.clone());
+        let row = group.ledger.entry(place).or_insert_with_key(|place| shared.ingested(place));
+        let known_key = known_key(&object);
+        let known = match group.known.get(&known_key) {
+            Some(known) => Some(known.clone()),
+            None => shared.store.known(&known_key)?,
+        };
+        if let Some(known) = known {
+            row.objects_again += 1;
+            return Ok(Appended { seq: known.seq, damage: known.damage });
+        }
+
+        let seq = self.next_seq;
+        self.next_seq += 1;
+        let mut head = Head::new(&object.reference);
+        let mut fresh: HashMap<BucketKey, Vec<Identity>> = HashMap::new();
+        let mut conflicts = 0;
+        for (ordinal, record) in object.records.iter().enumerate() {
+            let bucket = BucketKey { hour: record.hour, account: record.account };
+            match self.seen.insert(bucket, &record.identity, |bucket| shared.store.seen(bucket))? {
+                Verdict::Duplicate => {
+                    head.omit.push(u32::try_from(ordinal).expect("a file holds fewer than 2^32 records"));
+                    continue;
+                }
+                Verdict::SameIdOtherBytes => conflicts += 1,
+                Verdict::New => {}
+            }
+            fresh.entry(bucket).or_default().push(record.identity);
+            head.kept += 1;
+            head.kept_bytes += u64::from(record.len);
+        }
+        if conflicts > 0 {
+            group.id_conflicts.push(format!("{}/{}", head.source, head.key));
+        }
+        head.verbatim = head.omit.is_empty() && object.bad_records == 0 && object.members == 1 && head.kept > 0;
+
+        row.objects += 1;
+        row.read += object.records.len() as u64 + object.bad_records;
+        row.duplicate += head.omit.len() as u64;
+        row.quarantined += object.bad_records;
+        row.id_conflicts += conflicts;
+        row.json_bytes += object.reference.inflated_bytes;
+        row.newest_event = row.newest_event.max(object.newest_event);
+        row.newest_stamp = row.newest_stamp.max(object.log_key.stamp.unix_seconds());
+
+        let mut expiry = Expiry { taken_at: shared.clock.now().as_second(), known: known_key, buckets: Vec::new() };
+        for (bucket, identities) in &mut fresh {
+            group.batch.put_seen(*bucket, seq, identities);
+            expiry.buckets.push((bucket.hour, bucket.account));
+        }
+        if head.kept > 0 {
+            head.gzip_bytes = object.gzip.len() as u64;
+            group.payload_bytes += head.gzip_bytes;
+            group.batch.put_payload(seq, object.gzip);
+        }
+        group.kept += head.kept;
+        group.batch.put_head(seq, &head);
+        let known = Known { seq, damage: object.damage.clone() };
+        group.batch.put_known(&known_key, &known);
+        group.batch.put_expiry(seq, &expiry);
+        group.known.insert(known_key, known);
+        Ok(Appended { seq, damage: object.damage })
+    }
+
+    /// Forgets a bounded number of objects that were taken before the window.
+    fn expire(&mut self) -> Result<(), Error> {
+        let taken_before = self.shared.clock.now().as_second() - self.shared.dedup_window_seconds;
+        let expired = self.shared.store.expired(taken_before, 1000)?;
+        if expired.is_empty() {
+            return Ok(());
+        }
+        let mut batch = self.shared.store.batch();
+        for (seq, expiry) in &expired {
+            batch.expire(*seq, expiry);
+        }
+        batch.commit()?;
+        for (_, expiry) in expired {
+            for (hour, account) in expiry.buckets {
+                self.seen.forget(BucketKey { hour, account });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Source, key and etag name an object; the same object offered again is recognised by it.
+fn known_key(object: &Prepared) -> [u8; 16] {
+    let reference = &object.reference;
+    let text = format!("{}\n{}\n{}", reference.source, reference.key, reference.etag);
+    digest(&SHA256, text.as_bytes()).as_ref()[..16].try_into().expect("SHA-256 is 32 bytes")
+}
+
+/// The account that a record counts for: its own, or that of the folder it was found in.
+pub(crate) fn record_account(own: Option<&str>, folder: &str) -> u64 {
+    account_code(own.unwrap_or(folder))
+}
