@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
 
@@ -17,7 +17,7 @@ use crate::clock::Clock;
 pub const PARTS_MAX: usize = 1000;
 
 /// A part that does not do its work.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Degraded {
     /// Such as `source s3://bucket 123456789012/eu-west-1`.
     pub part: String,
@@ -28,7 +28,7 @@ pub struct Degraded {
 }
 
 /// What is wrong at one moment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// Whether nothing is degraded and the process has started up.
     pub ready: bool,
