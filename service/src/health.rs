@@ -30,7 +30,7 @@ pub struct Degraded {
 /// What is wrong at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
-    /// Whether nothing is degraded and the process has started up.
+    /// Whether nothing is degraded. A process that still starts up says so with a part of its own.
     pub ready: bool,
     /// Degraded parts by name.
     pub degraded: Vec<Degraded>,
