@@ -16,8 +16,9 @@ use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentialsProvider, future};
 use aws_sdk_sts::operation::assume_role_with_web_identity::AssumeRoleWithWebIdentityOutput;
-use aws_smithy_http_client::Builder as HttpClientBuilder;
+use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::{Provider as TlsProvider, rustls_provider::CryptoMode};
+use aws_smithy_http_client::{Builder as HttpClientBuilder, Connector};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -171,7 +172,7 @@ impl ProvideCredentials for WebIdentity {
     }
 }
 
-/// One HTTP client for all stores of a process: the trusted certificates and the idle connections are its main memory,
+/// One HTTP client, through the proxy of `HTTPS_PROXY` and `NO_PROXY` if there is one, for all stores of a process: the trusted certificates and the idle connections are its main memory,
 /// and an agent has stores by the thousand. Idle connections belong to the runtime that made them, so another runtime
 /// (every test has one) gets another client.
 fn http_client() -> SharedHttpClient {
@@ -181,7 +182,12 @@ fn http_client() -> SharedHttpClient {
     match &*shared {
         Some((id, client)) if *id == here => client.clone(),
         _ => {
-            let client = HttpClientBuilder::new().tls_provider(TlsProvider::Rustls(CryptoMode::Ring)).build_https();
+            let client = HttpClientBuilder::new().build_with_connector_fn(|settings, components| {
+                let mut builder = Connector::builder().tls_provider(TlsProvider::Rustls(CryptoMode::Ring));
+                builder.set_connector_settings(settings.cloned());
+                builder.set_sleep_impl(components.and_then(|components| components.sleep_impl()));
+                builder.proxy_config(ProxyConfig::from_env()).build()
+            });
             *shared = Some((here, client.clone()));
             client
         }

@@ -181,7 +181,7 @@ pub async fn overwriting_replaces_the_whole_object(store: &dyn ObjectStore) {
     assert_eq!(&second.bytes[..], b"the second");
     assert_ne!(first.etag, second.meta.etag);
     let page = list(store, under("over/")).await;
-    assert_eq!(page.objects, [second.meta.clone()]);
+    assert_eq!(page.objects, std::slice::from_ref(&second.meta));
     assert_eq!(store.head("over/object").await.unwrap(), second.meta);
 }
 

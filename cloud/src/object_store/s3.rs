@@ -62,7 +62,8 @@ impl S3Store {
     }
 
     async fn client(&self) -> Result<&Client, Error> {
-        self.client.get_or_try_init(|| self.connect()).await
+        // Boxed: it runs once, and would make every operation's future large.
+        self.client.get_or_try_init(|| Box::pin(self.connect())).await
     }
 
     /// A client in the bucket's own region.

@@ -1,0 +1,36 @@
+//! What only shows against something that speaks AWS's protocols: the conformance suites on the AWS implementations, roles
+//! and expiry, regions, encryption, and answers that break off.
+//!
+//! Two emulators judge, since each has mistakes of its own. What neither can judge (KMS keys of other accounts, bucket
+//! policies that name roles) is not tested here.
+
+mod emulator_faults;
+mod emulator_ministack;
+mod emulator_moto;
+mod emulator_roles;
+
+use orgtrail_cloud::admin::Admin;
+use orgtrail_cloud::{Connection, Location, ObjectStore, open_store};
+use orgtrail_tests::emulator::{Emulator, bucket_name};
+use std::sync::Arc;
+
+/// A new bucket in a new account: its connection and name.
+async fn new_bucket(emulator: &Emulator) -> (Connection, String) {
+    let connection = emulator.connection(&emulator.account());
+    let bucket = bucket_name();
+    Admin::open(&connection).await.create_bucket(&bucket).await;
+    (connection, bucket)
+}
+
+/// The store at a bucket's prefix.
+async fn store(bucket: &str, prefix: &str, connection: &Connection) -> Arc<dyn ObjectStore> {
+    let location = Location::S3 { bucket: bucket.to_owned(), prefix: prefix.to_owned() };
+    open_store(&location, connection).await.unwrap()
+}
+
+/// The emulators judge by the wall clock.
+#[allow(clippy::disallowed_methods)]
+fn now_ms() -> i64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    i64::try_from(now.as_millis()).unwrap()
+}
