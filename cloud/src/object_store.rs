@@ -40,7 +40,7 @@ pub struct ObjectMeta {
     pub size: u64,
     /// Changes when the object is overwritten. Opaque, without quotes.
     pub etag: String,
-    /// When it was last written.
+    /// When it was last written, to the second at least.
     pub last_modified: Timestamp,
 }
 

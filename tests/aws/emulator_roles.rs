@@ -108,8 +108,9 @@ async fn roles_are_assumed_one_after_the_other() {
 
 #[tokio::test]
 async fn credentials_that_ran_out_are_told_from_those_that_were_refused() {
-    let Some(emulator) = Emulator::ministack(true) else { return };
-    let source = new_source(emulator).await;
+    // Alone: every role that anybody assumes makes ministack forget the sessions that ran out.
+    let Some(emulator) = Emulator::ministack_alone(true) else { return };
+    let source = new_source(&emulator).await;
     let base = emulator.connection(&source.collector);
     let short = Admin::open(&base).await.assume_role(&source.role_arn, EXTERNAL_ID, 2).await;
     let store = store(&source.bucket, "", &Connection { credentials: short, ..base }).await;
@@ -118,4 +119,17 @@ async fn credentials_that_ran_out_are_told_from_those_that_were_refused() {
     let error = store.get("AWSLogs/1/a", 10).await.unwrap_err();
     assert_eq!(error.kind(), &ErrorKind::ExpiredCredentials, "{error}");
     assert_eq!(error.disposition(), Disposition::Retry);
+}
+
+#[tokio::test]
+async fn a_role_is_assumed_again_before_its_credentials_run_out() {
+    let Some(emulator) = Emulator::ministack(true) else { return };
+    let source = new_source(emulator).await;
+    let connection =
+        Connection { session_duration: Some(Duration::from_secs(2)), ..source.connection(emulator, Some(EXTERNAL_ID)) };
+    let store = store(&source.bucket, "", &connection).await;
+    for _ in 0..3 {
+        assert_eq!(&store.get("AWSLogs/1/a", 10).await.unwrap().bytes[..], b"x");
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+    }
 }

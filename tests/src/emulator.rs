@@ -90,6 +90,11 @@ impl Emulator {
         shared.get_or_init(|| Self::start(Kind::Ministack { auth })).as_ref()
     }
 
+    /// A ministack of one's own, which ends when it is dropped: for what other tests would disturb. `None`: skip the test.
+    pub fn ministack_alone(auth: bool) -> Option<Self> {
+        Self::start(Kind::Ministack { auth })
+    }
+
     /// The process's moto, the second opinion: another code base with other mistakes. `None`: skip the test.
     pub fn moto() -> Option<&'static Self> {
         static SHARED: OnceLock<Option<Emulator>> = OnceLock::new();
@@ -216,7 +221,9 @@ impl Emulator {
                 .env("BIND_HOST", "127.0.0.1")
                 .env("GATEWAY_PORT", &port)
                 .env("AUTH", auth.to_string())
-                .env("LOG_LEVEL", "WARNING"),
+                .env("LOG_LEVEL", "WARNING")
+                // It would listen on every interface.
+                .env("IOT_MTLS_ENABLED", "false"),
             Kind::Moto => command
                 .arg(environment.join("bin/moto_server"))
                 .args(["-H", "127.0.0.1", "-p", &port])
