@@ -1,0 +1,270 @@
+//! Wires the agent: builds every stage from the configuration and runs them. The only file that names every module; holds
+//! no behaviour of its own.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use orgtrail_cloud::open_store;
+use orgtrail_service::budget::Budget;
+use orgtrail_service::clock::{self, Clock};
+use orgtrail_service::health::Health;
+use orgtrail_service::http::{Pages, Server};
+use orgtrail_service::quarantine::{Filter, Quarantine};
+use orgtrail_service::state_dir::{StateDir, StatusFile};
+use orgtrail_service::tasks::Tasks;
+use orgtrail_service::telemetry;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::checkpoint::{Checkpoint, Progress};
+use crate::config::Config;
+use crate::drain::Drain;
+use crate::metrics::{LedgerCollector, Metrics};
+use crate::object::Source;
+use crate::outcome::{NAMED_MAX, Outcome, QuarantinedObject};
+use crate::quarantine::{Aside, Retries};
+use crate::report::Reporter;
+use crate::status::Status;
+use crate::{batch, discover, fetch, ship};
+
+/// The program, in locks, status and logs.
+const PROCESS: &str = "orgtrail-agent";
+/// Objects that wait to be fetched: enough to keep the fetches busy, few enough to be nothing in memory.
+const OBJECTS_WAITING: usize = 1024;
+/// Fetched objects that wait to be batched; their bytes are bounded by the budget.
+const FETCHED_WAITING: usize = 256;
+/// Full batches that wait for the window; their bytes are bounded by the budget.
+const BATCHES_WAITING: usize = 1;
+
+/// How to run, beside the configuration.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Take what is there, wait until it is delivered, and end.
+    pub once: bool,
+    /// How long a run with `once` may take. Default: for ever.
+    pub timeout: Option<Duration>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { once: false, timeout: None, clock: clock::system() }
+    }
+}
+
+/// A built agent: its folder is locked, its health page is bound, nothing runs yet.
+#[derive(Debug)]
+pub struct App {
+    config: Config,
+    options: Options,
+    state_dir: StateDir,
+    checkpoint: Arc<Checkpoint>,
+    quarantine: Arc<Quarantine>,
+    sources: Vec<Arc<Source>>,
+    endpoint: tonic::transport::Endpoint,
+    http: Server,
+    health: Health,
+    registry: telemetry::Metrics,
+    metrics: Metrics,
+    budget: Budget,
+}
+
+impl App {
+    /// Builds everything from the configuration, which has been checked. Reaches for nothing outside the machine.
+    pub async fn build(config: Config, options: Options) -> anyhow::Result<Self> {
+        let clock = &options.clock;
+        let state_dir = StateDir::open(&config.state_dir, PROCESS)?;
+        let (dir, lateness) = (state_dir.path().join("checkpoint"), config.discover.lateness);
+        let checkpoint = tokio::task::spawn_blocking(move || Checkpoint::open(&dir, lateness)).await??;
+        let checkpoint = Arc::new(checkpoint);
+        let (dir, entries_max) = (state_dir.path().join("quarantine"), config.quarantine.entries_max);
+        let quarantine_clock = Arc::clone(clock);
+        let quarantine =
+            tokio::task::spawn_blocking(move || Quarantine::open(&dir, entries_max, quarantine_clock)).await??;
+        let quarantine = Arc::new(quarantine);
+        let mut sources = Vec::with_capacity(config.sources.len());
+        for source in &config.sources {
+            let location = source.location.as_ref().context("a checked source has a location")?;
+            let store = open_store(location, &source.connection).await?;
+            sources.push(Arc::new(Source::new(source, location, store)));
+        }
+        let endpoint = ship::endpoint(&config.aggregator)?;
+        let http = Server::bind(&config.health).await?;
+        let health = Health::new(Arc::clone(clock));
+        let registry = telemetry::Metrics::new("agent");
+        let metrics = Metrics::register(&registry);
+        let budget = Budget::new(config.fetch.memory);
+        let ledger = LedgerCollector {
+            checkpoint: Arc::clone(&checkpoint),
+            quarantine: Arc::clone(&quarantine),
+            budget: budget.clone(),
+        };
+        registry.with(|registry| registry.register_collector(Box::new(ledger)));
+        Ok(Self {
+            config,
+            options,
+            state_dir,
+            checkpoint,
+            quarantine,
+            sources,
+            endpoint,
+            http,
+            health,
+            registry,
+            metrics,
+            budget,
+        })
+    }
+
+    /// The sums of the ledger as they change, for a progress bar.
+    pub fn progress(&self) -> watch::Receiver<Progress> {
+        self.checkpoint.progress()
+    }
+
+    /// The address of the health page, with the port that was taken.
+    pub fn health_address(&self) -> std::net::SocketAddr {
+        self.http.address()
+    }
+
+    /// Runs until cancelled, until a part fails that the others can't do without, or, with `once`, until everything that
+    /// was there is delivered. Ends within nine tenths of the grace period after `cancel`.
+    pub async fn run(self, cancel: CancellationToken) -> anyhow::Result<Outcome> {
+        let started = Instant::now();
+        // Cancelled by the caller, by a failed task, or when a run with `once` is done.
+        let stop = cancel.child_token();
+        let Self { config, options, state_dir, checkpoint, quarantine, sources, health, registry, metrics, .. } = self;
+        let clock = Arc::clone(&options.clock);
+        let mut tasks = Tasks::new(stop.clone());
+
+        let (objects_tx, objects) = mpsc::channel(OBJECTS_WAITING);
+        let (fetched_tx, fetched) = mpsc::channel(FETCHED_WAITING);
+        let (batches_tx, batches) = mpsc::channel(BATCHES_WAITING);
+        let aside = Aside::new(Arc::clone(&quarantine), Arc::clone(&clock), health.clone());
+        let (answers, epochs) =
+            ship::Answers::new(Arc::clone(&checkpoint), aside.clone(), Arc::clone(&clock), metrics.clone());
+        let (ship, link) = ship::Stage::new(
+            config.ship.clone(),
+            &config.name,
+            self.endpoint,
+            answers,
+            health.clone(),
+            metrics.clone(),
+            batches,
+        );
+        let folders = discover::Folders::default();
+        let context = discover::Context {
+            checkpoint: Arc::clone(&checkpoint),
+            folders: folders.clone(),
+            clock: Arc::clone(&clock),
+            health: health.clone(),
+            metrics: metrics.clone(),
+            out: objects_tx.clone(),
+        };
+        let reporter = Reporter {
+            name: config.name.clone(),
+            endpoint: config.aggregator.endpoint.clone(),
+            sources: sources.iter().map(|source| (source.location.clone(), source.name.clone())).collect(),
+            checkpoint: Arc::clone(&checkpoint),
+            quarantine: Arc::clone(&quarantine),
+            folders: folders.clone(),
+            link: link.clone(),
+            health: health.clone(),
+        };
+        let (discover, found) = discover::Stage::new(config.discover.clone(), options.once, sources, context, epochs);
+        let (retries, retry_rounds) =
+            Retries::new(Arc::clone(&quarantine), Arc::clone(&checkpoint), folders.clone(), health.clone(), objects_tx);
+        let fetching =
+            fetch::Shared::new(config.fetch.clone(), Arc::clone(&checkpoint), aside, health.clone(), metrics);
+        let fetch = fetch::Stage::new(fetching, self.budget, objects, fetched_tx);
+        let batch = batch::Stage::new(config.batch.clone(), fetched, batches_tx);
+
+        tasks.spawn("discover", discover.run(stop.clone()));
+        tasks.spawn("retries", retries.run(stop.clone()));
+        tasks.spawn("fetch", fetch.run(stop.clone()));
+        tasks.spawn("batch", batch.run());
+        tasks.spawn("ship", ship.run(stop.clone()));
+        let status = status_file(&state_dir, &config, Arc::clone(&clock), reporter.clone());
+        let pages = pages(&health, registry, status.clone());
+        let http = self.http.serve(pages, stop.clone());
+        tasks.spawn("http", async move { Ok(http.await?) });
+        tasks.spawn("status", status.clone().run(stop.clone()));
+        let drain =
+            Drain { checkpoint: Arc::clone(&checkpoint), folders, discover: found, link, retries: retry_rounds };
+        tracing::info!(agent.name = config.name, aggregator.endpoint = config.aggregator.endpoint, "agent is up");
+
+        let complete = until_stopped(options, drain, &stop).await;
+        stop.cancel();
+        let ended = tokio::time::timeout(config.grace_period.mul_f64(0.9), tasks.join()).await;
+        let outcome = tokio::task::spawn_blocking(move || {
+            checkpoint.flush()?;
+            status.write()?;
+            account(&reporter.status(), &quarantine, complete, started.elapsed())
+        });
+        let outcome = outcome.await.context("close the state folder")??;
+        drop(state_dir);
+        match ended {
+            Ok(result) => result?,
+            Err(_) => {
+                let objects = outcome.objects.in_flight;
+                tracing::warn!(
+                    objects,
+                    "not every answer came within the grace period; the next start sends them again"
+                );
+            }
+        }
+        Ok(outcome)
+    }
+}
+
+/// True when a run with `once` has nothing left to do.
+async fn until_stopped(options: Options, drain: Drain, stop: &CancellationToken) -> bool {
+    let deadline = async {
+        match options.timeout.filter(|_| options.once) {
+            Some(timeout) => tokio::time::sleep(timeout).await,
+            None => std::future::pending().await,
+        }
+    };
+    let drained = async { if options.once { drain.run().await } else { std::future::pending().await } };
+    // Cancel-safe: nothing of the drain is needed once another arm was first.
+    tokio::select! {
+        () = drained => true,
+        () = stop.cancelled() => false,
+        () = deadline => {
+            tracing::warn!("not everything was delivered in time");
+            false
+        }
+    }
+}
+
+fn status_file(dir: &StateDir, config: &Config, clock: Arc<dyn Clock>, reporter: Reporter) -> StatusFile {
+    let provider = move || serde_json::to_value(reporter.status()).expect("numbers and strings are always JSON");
+    StatusFile::new(dir, PROCESS, &config.name, env!("CARGO_PKG_VERSION"), clock, provider)
+}
+
+fn pages(health: &Health, metrics: telemetry::Metrics, status: StatusFile) -> Pages {
+    Pages { health: health.clone(), metrics, status: Arc::new(move || status.document()) }
+}
+
+fn account(status: &Status, quarantine: &Quarantine, complete: bool, elapsed: Duration) -> anyhow::Result<Outcome> {
+    let mut quarantined = Vec::new();
+    for entry in quarantine.folder().list(&Filter::default())?.take(NAMED_MAX) {
+        match entry {
+            Ok(entry) => quarantined.push(QuarantinedObject {
+                subject: entry.subject,
+                reason: entry.reason,
+                detail: entry.detail,
+            }),
+            Err(error) => tracing::warn!(error = %error, "a quarantine entry cannot be read"),
+        }
+    }
+    Ok(Outcome {
+        complete,
+        objects: status.objects.clone(),
+        undelivered: status.link.undelivered,
+        quarantined,
+        quarantined_total: status.quarantine.values().sum(),
+        elapsed,
+    })
+}

@@ -1,0 +1,464 @@
+//! What the agent remembers: which objects it has taken, how far each has come, and the ledger that counts them.
+//!
+//! Owns the claim on an object (no two fetches of one object), the low watermark of every folder (I12), the index of what
+//! is acknowledged and not delivered (I11), and the conservation ledger. Does not own listings, bytes, or the quarantine's
+//! entries.
+//!
+//! Everything lies in one sled tree and every change is one atomic batch: an entry, its place in the index and the
+//! counters that count it change together or not at all.
+//!
+//! | key | value |
+//! |---|---|
+//! | `e` folder day hash(key) | an object of an open day: state, hash of the entity tag, size; its key until it is settled |
+//! | `s` seq entry | an object that waits for `Delivered` past this seq |
+//! | `f` location NUL folder | id, low watermark, account, region |
+//! | `r` location NUL account NUL region | the row of the ledger |
+//! | `m…` | format, journal epoch, end of what is delivered |
+//!
+//! **After a crash** the tree is as it was at some moment of the last half second (sled flushes that often; [`flush`] is
+//! called before anything relies on the present). That is enough, because nothing at the source is ever deleted: a claim
+//! or an answer that was lost costs one more fetch, which the aggregator's dedup absorbs, and since counters and entries
+//! share a batch the ledger stays conserved. A claimed entry of the run before is not held by anybody, so the next listing
+//! hands it out again, without counting it as listed twice. A folder's watermark moves only over settled objects.
+//!
+//! **State is bounded by time**: a closed day leaves nothing behind but the watermark and the counters.
+//!
+//! [`flush`]: Checkpoint::flush
+
+mod claim;
+mod days;
+mod entry;
+mod ledger;
+mod open;
+mod transaction;
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use tokio::sync::watch;
+
+use self::claim::Held;
+pub(crate) use self::claim::{Claim, Claimed, Detached, Listed, Outcome, Retake, Settled, Verdict};
+pub(crate) use self::days::ListedTo;
+use self::days::{Days, FolderMeta};
+use self::entry::{Entry, State as Standing, cut_reason, etag_hash};
+pub(crate) use self::entry::{EntryKey, FolderId};
+pub use self::ledger::Progress;
+pub(crate) use self::ledger::{Ledger, Row, RowKey};
+use self::transaction::Transaction;
+
+/// How many index lines are worked off in one atomic batch.
+const CHUNK: usize = 4096;
+
+/// What can go wrong. All of it ends the process: to go on without a checkpoint could lose an object.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The store failed.
+    #[error("use checkpoint: {0}")]
+    Store(#[from] sled::Error),
+    /// What was read is not what this program writes.
+    #[error(
+        "read checkpoint: {0} is damaged; move the folder away and start again: everything is fetched once more and the \
+         aggregator removes the duplicates"
+    )]
+    Damaged(String),
+    /// The checkpoint was written by another release.
+    #[error("open checkpoint: format {0}, this build knows {ours}", ours = open::FORMAT)]
+    Format(String),
+}
+
+/// Number of folders and days that are watched.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Watched {
+    pub(crate) folders: usize,
+    pub(crate) days_open: usize,
+}
+
+/// The checkpoint; one for each agent, shared by its stages. Its verbs may block on the disk.
+#[derive(Debug)]
+pub(crate) struct Checkpoint {
+    db: sled::Db,
+    state: Mutex<State>,
+    held: Held,
+    progress: watch::Sender<Progress>,
+    lateness: Duration,
+}
+
+/// What is kept in memory of the tree: all of it but the entries.
+#[derive(Debug, Default)]
+struct State {
+    folders: Vec<FolderState>,
+    folder_index: HashMap<(String, String), usize>,
+    rows: Vec<Row>,
+    row_index: HashMap<RowKey, usize>,
+    /// Claimed entries that no listing will name, as their days are closed, or not soon enough.
+    detached: BTreeSet<EntryKey>,
+    epoch: Option<u64>,
+    delivered_end: u64,
+    progress: Progress,
+}
+
+#[derive(Debug)]
+struct FolderState {
+    location: String,
+    path: String,
+    meta: FolderMeta,
+    row: usize,
+    days: Days,
+    /// Claimed entries, held or not.
+    claimed: u64,
+}
+
+impl Checkpoint {
+    /// Opens the checkpoint in `dir`, making it where there is none. Objects that come up to `lateness` after their day
+    /// are taken.
+    pub(crate) fn open(dir: &Path, lateness: Duration) -> Result<Self, Error> {
+        let (db, state) = open::open(dir)?;
+        let progress = watch::Sender::new(state.progress);
+        Ok(Self { db, state: Mutex::new(state), held: Held::default(), progress, lateness })
+    }
+
+    /// Registers a folder, or finds it again.
+    pub(crate) fn folder(&self, location: &str, path: &str, account: &str, region: &str) -> Result<FolderId, Error> {
+        let mut state = lock(&self.state);
+        let at = (location.to_owned(), path.to_owned());
+        if let Some(&index) = state.folder_index.get(&at) {
+            return Ok(FolderId(state.folders[index].meta.id));
+        }
+        let index = state.folders.len();
+        let id = u32::try_from(index).map_err(|_| Error::Damaged("the list of folders".into()))?;
+        let meta = FolderMeta { id, closed_through: None, account: account.into(), region: region.into() };
+        self.db.insert(open::folder_key(&at.0, &at.1), open::json(&meta))?;
+        let row = state.row(RowKey { location: at.0.clone(), account: account.into(), region: region.into() });
+        let days = Days::new(None);
+        state.folders.push(FolderState { location: at.0.clone(), path: at.1.clone(), meta, row, days, claimed: 0 });
+        state.folder_index.insert(at, index);
+        Ok(FolderId(id))
+    }
+
+    /// The day up to which the folder is closed: listings begin after it.
+    pub(crate) fn closed_through(&self, folder: FolderId) -> Option<Date> {
+        lock(&self.state).folders[folder.0 as usize].days.closed_through
+    }
+
+    /// Claims the objects of one page of a listing, all of one folder.
+    pub(crate) fn claim(&self, folder: FolderId, page: Vec<Listed>) -> Result<Claimed, Error> {
+        let mut state = lock(&self.state);
+        let mut claimed = Claimed::default();
+        let mut tx = Transaction::new(&self.db, &mut state);
+        for listed in page {
+            if tx.is_closed(folder, listed.day) {
+                // A closed day is not listed again; its objects have no entries to be told by.
+                continue;
+            }
+            let key = EntryKey::new(folder, listed.day, &listed.key);
+            tx.seen(folder, listed.day, listed.last_modified);
+            let old = tx.entry(key)?;
+            match self.take(&mut tx, key, &listed, old) {
+                Take::Known => {}
+                Take::Skip => claimed.new += 1,
+                Take::New { resolves } => {
+                    claimed.new += 1;
+                    claimed.taken.push((listed, Claim::new(key, resolves, &self.held)));
+                }
+                Take::Again => claimed.taken.push((listed, Claim::new(key, false, &self.held))),
+            }
+        }
+        tx.commit()?;
+        self.tell(&state);
+        Ok(claimed)
+    }
+
+    /// Decides about one listed object and writes the decision.
+    fn take(&self, tx: &mut Transaction<'_>, key: EntryKey, listed: &Listed, old: Option<Entry>) -> Take {
+        let etag = etag_hash(&listed.etag);
+        if old.as_ref().is_some_and(|old| old.etag == etag && old.state != Standing::Claimed) {
+            return Take::Known;
+        }
+        let entry = |state| Entry { state, etag, size: listed.size, key: Some(listed.key.as_str().into()) };
+        if let Verdict::Skip(reason) = listed.verdict {
+            let known = old.is_some();
+            tx.put(key, old.as_ref(), entry(Standing::Skipped { reason: reason.into() }));
+            return if known { Take::Known } else { Take::Skip };
+        }
+        if self.held.contains(key) {
+            return Take::Known;
+        }
+        let claimed = entry(Standing::Claimed);
+        match old {
+            None => tx.put(key, None, claimed),
+            Some(old) if old.state == Standing::Claimed => {
+                tx.put(key, Some(&old), claimed);
+                return Take::Again;
+            }
+            Some(old) => {
+                let resolves = matches!(old.state, Standing::Quarantined { .. });
+                tx.replace(key, &old, claimed);
+                return Take::New { resolves };
+            }
+        }
+        Take::New { resolves: false }
+    }
+
+    /// Notes how far a listing of the folder that began at `began` has come, and closes what may be closed. Call it after
+    /// the objects that it named were claimed.
+    pub(crate) fn listed(&self, folder: FolderId, began: Timestamp, to: ListedTo) -> Result<(), Error> {
+        let mut state = lock(&self.state);
+        state.folders[folder.0 as usize].days.listed(began, to);
+        self.close_days(&mut state, folder)
+    }
+
+    /// Writes answers down.
+    pub(crate) fn settle(&self, settled: &[Settled]) -> Result<(), Error> {
+        let mut state = lock(&self.state);
+        let delivered_end = state.delivered_end;
+        let mut folders = BTreeSet::new();
+        let mut tx = Transaction::new(&self.db, &mut state);
+        for Settled { claim, etag, stamp, outcome } in settled {
+            let Some(old) = tx.entry(claim.entry)? else { continue };
+            let awaited = |seq: u64| seq >= delivered_end;
+            let standing = match outcome {
+                Outcome::Acked { seq } if awaited(*seq) => Standing::Acked { seq: *seq },
+                Outcome::Acked { .. } => Standing::Delivered,
+                Outcome::Quarantined { reason, seq } => {
+                    Standing::Quarantined { reason: cut_reason(reason), seq: seq.filter(|seq| awaited(*seq)) }
+                }
+            };
+            if matches!(outcome, Outcome::Acked { .. }) {
+                tx.stamped(claim.entry.folder(), *stamp);
+            }
+            let new = Entry { state: standing, etag: etag_hash(etag), ..old.clone() };
+            tx.put(claim.entry, Some(&old), new);
+            folders.insert(claim.entry.folder());
+        }
+        tx.commit()?;
+        for folder in folders {
+            self.close_days(&mut state, folder)?;
+        }
+        self.tell(&state);
+        Ok(())
+    }
+
+    /// Everything below `seq_end` is at every destination.
+    pub(crate) fn delivered(&self, seq_end: u64) -> Result<(), Error> {
+        loop {
+            let mut state = lock(&self.state);
+            if seq_end <= state.delivered_end {
+                return Ok(());
+            }
+            let mut folders = BTreeSet::new();
+            let mut tx = Transaction::new(&self.db, &mut state);
+            let lines = tx.awaiting(seq_end, CHUNK)?;
+            for line in &lines {
+                tx.deliver(line)?;
+                folders.insert(line.entry.folder());
+            }
+            let all = lines.len() < CHUNK;
+            if all {
+                tx.delivered_end(seq_end);
+            }
+            tx.commit()?;
+            for folder in folders {
+                self.close_days(&mut state, folder)?;
+            }
+            self.tell(&state);
+            if all {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The journal that seqs belong to, as the last `Welcome` named it.
+    pub(crate) fn epoch(&self) -> (Option<u64>, u64) {
+        let state = lock(&self.state);
+        (state.epoch, state.delivered_end)
+    }
+
+    /// The aggregator's journal is another one: what was acknowledged and not delivered is claimed again (I11). Answers
+    /// how many objects that are. A crash on the way is made good by the next call, as the epoch is written last.
+    pub(crate) fn new_epoch(&self, epoch: u64) -> Result<u64, Error> {
+        let mut again = 0;
+        loop {
+            let mut state = lock(&self.state);
+            let mut tx = Transaction::new(&self.db, &mut state);
+            let lines = tx.awaiting(u64::MAX, CHUNK)?;
+            for line in &lines {
+                again += u64::from(tx.take_back(line)?);
+            }
+            let all = lines.len() < CHUNK;
+            if all {
+                tx.epoch(epoch);
+            }
+            tx.commit()?;
+            self.tell(&state);
+            if all {
+                drop(state);
+                self.flush()?;
+                return Ok(again);
+            }
+        }
+    }
+
+    /// Claims a quarantined object once more, for [`Checkpoint::detached`] to hand out. Durable when it returns.
+    pub(crate) fn retake(
+        &self,
+        folder: FolderId,
+        day: Date,
+        key: &str,
+        size: u64,
+        reason: &str,
+    ) -> Result<Retake, Error> {
+        let mut state = lock(&self.state);
+        let entry_key = EntryKey::new(folder, day, key);
+        let mut tx = Transaction::new(&self.db, &mut state);
+        let old = tx.entry(entry_key)?;
+        match &old {
+            Some(Entry { state: Standing::Acked { .. } | Standing::Delivered, .. }) => return Ok(Retake::AlreadyDone),
+            Some(Entry { state: Standing::Claimed, .. }) if self.held.contains(entry_key) => {
+                return Ok(Retake::InFlight);
+            }
+            _ => {}
+        }
+        let quarantined = Standing::Quarantined { reason: cut_reason(reason), seq: None };
+        let claimed = Entry { state: Standing::Claimed, etag: 0, size, key: Some(key.into()) };
+        match old {
+            Some(old) => tx.put(entry_key, Some(&old), claimed),
+            // The day was closed and its entries are gone; the counters still know the object.
+            None => tx.put_counted(entry_key, &Entry { state: quarantined, ..claimed.clone() }, claimed),
+        }
+        tx.detach(entry_key);
+        tx.commit()?;
+        self.tell(&state);
+        drop(state);
+        self.flush()?;
+        Ok(Retake::Taken)
+    }
+
+    /// Hands out objects that no listing will name again, at most `max`.
+    pub(crate) fn detached(&self, max: usize) -> Result<Vec<Detached>, Error> {
+        let mut state = lock(&self.state);
+        let free = state.detached.iter().filter(|key| !self.held.contains(**key)).take(max).copied().collect();
+        self.hand_out(&mut state, free)
+    }
+
+    /// Hands out the folder's claimed objects that nobody holds: after a whole listing, those that it did not name.
+    pub(crate) fn unnamed(&self, folder: FolderId) -> Result<Vec<Detached>, Error> {
+        let mut state = lock(&self.state);
+        let FolderState { days, claimed, .. } = &state.folders[folder.0 as usize];
+        if *claimed <= self.held.count(folder) as u64 {
+            return Ok(Vec::new());
+        }
+        let mut free = Vec::new();
+        for day in days.unsettled() {
+            for line in self.db.scan_prefix(open::day_entries(folder, day)) {
+                let (key, entry) = open::entry(&line?)?;
+                if entry.state == Standing::Claimed && !self.held.contains(key) {
+                    free.push(key);
+                }
+            }
+        }
+        self.hand_out(&mut state, free)
+    }
+
+    fn hand_out(&self, state: &mut State, free: Vec<EntryKey>) -> Result<Vec<Detached>, Error> {
+        let tx = Transaction::new(&self.db, state);
+        let mut handed = Vec::with_capacity(free.len());
+        for key in free {
+            let Some(Entry { key: Some(text), size, .. }) = tx.entry(key)? else { continue };
+            let claim = Claim::new(key, true, &self.held);
+            handed.push(Detached { folder: key.folder(), key: text.into(), size, claim });
+        }
+        Ok(handed)
+    }
+
+    /// Claimed objects of these folders.
+    pub(crate) fn claimed_in(&self, folders: &[FolderId]) -> u64 {
+        let state = lock(&self.state);
+        folders.iter().filter_map(|folder| state.folders.get(folder.0 as usize)).map(|folder| folder.claimed).sum()
+    }
+
+    /// Makes everything so far survive a crash.
+    pub(crate) fn flush(&self) -> Result<(), Error> {
+        self.db.flush()?;
+        Ok(())
+    }
+
+    /// The sums, as they change.
+    pub(crate) fn progress(&self) -> watch::Receiver<Progress> {
+        self.progress.subscribe()
+    }
+
+    /// The rows of the ledger.
+    pub(crate) fn rows(&self) -> Vec<Row> {
+        lock(&self.state).rows.clone()
+    }
+
+    pub(crate) fn watched(&self) -> Watched {
+        let state = lock(&self.state);
+        Watched { folders: state.folders.len(), days_open: state.folders.iter().map(|folder| folder.days.len()).sum() }
+    }
+
+    /// Closes days from the oldest on while the rule allows; each in one atomic batch.
+    fn close_days(&self, state: &mut State, folder: FolderId) -> Result<(), Error> {
+        let FolderState { location, path, meta, days, .. } = &mut state.folders[folder.0 as usize];
+        let before = days.closed_through;
+        let mut batch = sled::Batch::default();
+        while let Some(day) = days.closable(self.lateness) {
+            for line in self.db.scan_prefix(open::day_entries(folder, day)) {
+                batch.remove(line?.0);
+            }
+            days.close(day);
+        }
+        if let Some(through) = days.empty_through(self.lateness) {
+            days.closed_through = Some(through);
+        }
+        if days.closed_through != before {
+            meta.closed_through = days.closed_through;
+            batch.insert(open::folder_key(location, path), open::json(meta));
+            self.db.apply_batch(batch)?;
+        }
+        Ok(())
+    }
+
+    fn tell(&self, state: &State) {
+        let now = state.progress;
+        self.progress.send_if_modified(|last| std::mem::replace(last, now) != now);
+    }
+}
+
+/// What to do with one listed object.
+enum Take {
+    /// Nothing: done, skipped, or on its way.
+    Known,
+    /// Never to be fetched, and seen for the first time.
+    Skip,
+    New {
+        resolves: bool,
+    },
+    /// Claimed by a run that ended before the answer, or given back.
+    Again,
+}
+
+impl State {
+    fn row(&mut self, key: RowKey) -> usize {
+        if let Some(&row) = self.row_index.get(&key) {
+            return row;
+        }
+        let row = self.rows.len();
+        self.row_index.insert(key.clone(), row);
+        self.rows.push(Row { key, ledger: Ledger::default(), in_flight: 0 });
+        row
+    }
+}
+
+/// A panic under one of these locks ends the process through its task; until then others may read what is there.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,122 @@
+//! What goes in and out of the checkpoint: listed objects in, claims out, answers in.
+//!
+//! Owns who holds a claim, in memory only: after a crash nobody does. A claim gives itself back when it is dropped, so no
+//! path through the stages, a panic included, can keep an object from being handed out again.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex};
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+
+use super::entry::{EntryKey, FolderId};
+use super::lock;
+
+/// An object that a listing named.
+#[derive(Debug, Clone)]
+pub(crate) struct Listed {
+    /// Key below the source's location.
+    pub(crate) key: String,
+    pub(crate) day: Date,
+    pub(crate) size: u64,
+    pub(crate) etag: String,
+    pub(crate) last_modified: Timestamp,
+    pub(crate) verdict: Verdict,
+}
+
+/// What an object's key says is to be done with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// A log file, stamped at these Unix seconds.
+    Take { stamp: i64 },
+    /// Not to be shipped, and why.
+    Skip(&'static str),
+}
+
+/// What became of a page of a listing.
+#[derive(Debug, Default)]
+pub(crate) struct Claimed {
+    /// Objects to fetch now.
+    pub(crate) taken: Vec<(Listed, Claim)>,
+    /// Objects never seen before, skipped ones included, and changed ones.
+    pub(crate) new: usize,
+}
+
+/// The right to work on one object. Dropped without having been settled, the object is handed out again.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    pub(super) entry: EntryKey,
+    /// The object was in quarantine before: success resolves its entry there.
+    pub(crate) resolves: bool,
+    held: Held,
+}
+
+/// The claims that somebody holds, by folder.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Held(Arc<Mutex<HashMap<FolderId, HashSet<EntryKey>>>>);
+
+impl Held {
+    pub(super) fn contains(&self, entry: EntryKey) -> bool {
+        lock(&self.0).get(&entry.folder()).is_some_and(|entries| entries.contains(&entry))
+    }
+
+    pub(super) fn count(&self, folder: FolderId) -> usize {
+        lock(&self.0).get(&folder).map_or(0, HashSet::len)
+    }
+}
+
+impl Claim {
+    pub(super) fn new(entry: EntryKey, resolves: bool, held: &Held) -> Self {
+        lock(&held.0).entry(entry.folder()).or_default().insert(entry);
+        Self { entry, resolves, held: held.clone() }
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let mut held = lock(&self.held.0);
+        if let Some(entries) = held.get_mut(&self.entry.folder()) {
+            entries.remove(&self.entry);
+        }
+    }
+}
+
+/// The answer to one object.
+#[derive(Debug)]
+pub(crate) struct Settled {
+    pub(crate) claim: Claim,
+    /// Entity tag of the bytes that were answered for.
+    pub(crate) etag: String,
+    /// Unix seconds of the stamp in the object's key.
+    pub(crate) stamp: i64,
+    pub(crate) outcome: Outcome,
+}
+
+/// How an object was settled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// In the aggregator's journal at `seq`.
+    Acked { seq: u64 },
+    /// In the quarantine, durably (I10); `seq` where its readable records are in the journal all the same.
+    Quarantined { reason: String, seq: Option<u64> },
+}
+
+/// An object that no listing will name again, to be fetched once more.
+#[derive(Debug)]
+pub(crate) struct Detached {
+    pub(crate) folder: FolderId,
+    pub(crate) key: String,
+    pub(crate) size: u64,
+    pub(crate) claim: Claim,
+}
+
+/// What became of the wish to take a quarantined object once more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Retake {
+    /// It will be among the detached.
+    Taken,
+    /// It is on its way already.
+    InFlight,
+    /// It was taken since: nothing is left to retry.
+    AlreadyDone,
+}

@@ -1,0 +1,245 @@
+//! One atomic change of the checkpoint: entries, index, counters.
+//!
+//! Owns that an entry never changes without its counters and its place in the index. On an error of the store the memory is
+//! ahead of the tree; the caller ends the process, and the next one reads the tree. Nothing is written before `commit`.
+
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+
+use super::entry::{Entry, EntryKey, FolderId, State as Standing};
+use super::ledger::Row;
+use super::open::{self, IndexLine};
+use super::{Error, FolderState, State};
+
+pub(super) struct Transaction<'a> {
+    tree: &'a sled::Tree,
+    state: &'a mut State,
+    batch: sled::Batch,
+    /// Entries written in this transaction; `None` where one was removed.
+    written: HashMap<EntryKey, Option<Entry>>,
+    /// Rows as they were before this transaction touched them.
+    rows_before: BTreeMap<usize, Row>,
+}
+
+impl<'a> Transaction<'a> {
+    pub(super) fn new(tree: &'a sled::Tree, state: &'a mut State) -> Self {
+        Self { tree, state, batch: sled::Batch::default(), written: HashMap::new(), rows_before: BTreeMap::new() }
+    }
+
+    pub(super) fn entry(&self, key: EntryKey) -> Result<Option<Entry>, Error> {
+        if let Some(written) = self.written.get(&key) {
+            return Ok(written.clone());
+        }
+        let Some(bytes) = self.tree.get(open::entry_key(key))? else { return Ok(None) };
+        Entry::decode(&bytes).map(Some).ok_or_else(|| Error::Damaged("an entry".into()))
+    }
+
+    pub(super) fn is_closed(&self, folder: FolderId, day: Date) -> bool {
+        self.state.folders[folder.0 as usize].days.is_closed(day)
+    }
+
+    pub(super) fn seen(&mut self, folder: FolderId, day: Date, last_modified: Timestamp) {
+        self.folder(folder).days.seen(day, last_modified);
+    }
+
+    pub(super) fn stamped(&mut self, folder: FolderId, stamp: i64) {
+        let newest = &mut self.row(folder).ledger.newest_stamp;
+        *newest = (*newest).max(Some(stamp));
+    }
+
+    /// The object goes from `old` to `new`; without `old` it is newly listed.
+    pub(super) fn put(&mut self, key: EntryKey, old: Option<&Entry>, new: Entry) {
+        self.index_remove(key, old);
+        let row = self.row(key.folder());
+        match old {
+            Some(old) => row.leave(old),
+            None => row.ledger.listed += 1,
+        }
+        self.enter(key, old, new);
+    }
+
+    /// Another version of an object that was settled. Where the old one went on, both count, and the old one keeps its
+    /// place in the index; a quarantined one is as good as retried.
+    pub(super) fn replace(&mut self, key: EntryKey, old: &Entry, new: Entry) {
+        let row = self.row(key.folder());
+        row.ledger.changed += 1;
+        match old.state {
+            Standing::Acked { .. } | Standing::Delivered | Standing::Quarantined { seq: Some(_), .. } => {
+                row.ledger.listed += 1;
+                self.enter(key, Some(old), new);
+            }
+            _ => self.put(key, Some(old), new),
+        }
+    }
+
+    /// As [`Transaction::put`] for an object that the counters know as `counted` although its entry is gone.
+    pub(super) fn put_counted(&mut self, key: EntryKey, counted: &Entry, new: Entry) {
+        let row = self.row(key.folder());
+        let before = row.ledger.clone();
+        row.leave(counted);
+        if row.ledger == before {
+            // The counters do not know it either: a quarantine older than the checkpoint.
+            row.ledger.listed += 1;
+        }
+        self.enter(key, None, new);
+    }
+
+    /// Lines of the index with a seq below `seq_end`, at most `max`.
+    pub(super) fn awaiting(&self, seq_end: u64, max: usize) -> Result<Vec<IndexLine>, Error> {
+        let range = open::index_range(seq_end);
+        self.tree.range(range).take(max).map(|line| open::index_line(&line?)).collect()
+    }
+
+    /// What stands in this line of the index is at every destination.
+    pub(super) fn deliver(&mut self, line: &IndexLine) -> Result<(), Error> {
+        let old = self.entry(line.entry)?;
+        match old {
+            Some(old) if old.state.awaited_seq() == Some(line.seq) => {
+                let state = match &old.state {
+                    Standing::Quarantined { reason, .. } => Standing::Quarantined { reason: reason.clone(), seq: None },
+                    _ => Standing::Delivered,
+                };
+                self.put(line.entry, Some(&old), Entry { state, ..old.clone() });
+            }
+            // The object was replaced since; the version that waited here counts as done and has arrived.
+            _ => {
+                self.index_drop(line);
+                if line.done {
+                    self.row(line.entry.folder()).ledger.delivered += 1;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What stands in this line of the index is lost at the aggregator. True where it will be fetched again.
+    pub(super) fn take_back(&mut self, line: &IndexLine) -> Result<bool, Error> {
+        let old = self.entry(line.entry)?;
+        match old {
+            Some(old) if old.state.awaited_seq() == Some(line.seq) => {
+                self.put(line.entry, Some(&old), Entry { state: Standing::Claimed, ..old.clone() });
+                Ok(true)
+            }
+            // Its bytes were replaced at the source by others, which are taken for themselves.
+            _ => {
+                self.index_drop(line);
+                if line.done {
+                    let ledger = &mut self.row(line.entry.folder()).ledger;
+                    ledger.done = ledger.done.saturating_sub(1);
+                    *ledger.skipped.entry("replaced".into()).or_default() += 1;
+                }
+                Ok(false)
+            }
+        }
+    }
+
+    pub(super) fn delivered_end(&mut self, seq_end: u64) {
+        self.state.delivered_end = seq_end;
+        self.batch.insert(open::DELIVERED, &seq_end.to_be_bytes());
+    }
+
+    pub(super) fn epoch(&mut self, epoch: u64) {
+        self.state.epoch = Some(epoch);
+        self.batch.insert(open::EPOCH, &epoch.to_be_bytes());
+        self.delivered_end(0);
+    }
+
+    pub(super) fn commit(mut self) -> Result<(), Error> {
+        for (index, before) in &self.rows_before {
+            let row = &self.state.rows[*index];
+            debug_assert!(row.is_conserved(), "conservation of {row:?}");
+            self.state.progress = self.state.progress.replace(before, row);
+            if row.ledger != before.ledger {
+                self.batch.insert(open::row_key(&row.key), open::json(&row.ledger));
+            }
+        }
+        self.tree.apply_batch(self.batch)?;
+        Ok(())
+    }
+
+    /// The object is handed out without waiting for a listing.
+    pub(super) fn detach(&mut self, key: EntryKey) {
+        self.state.detached.insert(key);
+    }
+
+    /// Writes `new`, counts it in, and keeps the numbers of its day.
+    fn enter(&mut self, key: EntryKey, old: Option<&Entry>, mut new: Entry) {
+        self.row(key.folder()).enter(&new);
+        self.index_insert(key, &new);
+        let claimed = new.state == Standing::Claimed;
+        let open = new.state.is_open();
+        if !open {
+            new.key = None;
+        }
+        let day = key.day().expect("made from a date");
+        let folder = &mut self.state.folders[key.folder().0 as usize];
+        let closed = folder.days.is_closed(day);
+        let was_claimed = old.is_some_and(|old| old.state == Standing::Claimed);
+        folder.claimed = (folder.claimed + u64::from(claimed)).saturating_sub(u64::from(was_claimed));
+        if claimed && closed {
+            self.state.detached.insert(key);
+        } else {
+            self.state.detached.remove(&key);
+        }
+        let counts = folder.days.day_mut(day);
+        if let Some(old) = old {
+            counts.entries = counts.entries.saturating_sub(1);
+            counts.open = counts.open.saturating_sub(u64::from(old.state.is_open()));
+        }
+        // A closed day keeps nothing that is settled.
+        if open || !closed {
+            counts.entries += 1;
+            counts.open += u64::from(open);
+            self.batch.insert(&open::entry_key(key), new.encode());
+            self.written.insert(key, Some(new));
+        } else {
+            folder.days.prune(day);
+            self.batch.remove(&open::entry_key(key));
+            self.written.insert(key, None);
+        }
+    }
+
+    fn index_insert(&mut self, key: EntryKey, entry: &Entry) {
+        if let Some(line) = IndexLine::of(key, entry) {
+            self.batch.insert(line.key(), line.value());
+            self.state.progress.undelivered += 1;
+        }
+    }
+
+    fn index_remove(&mut self, key: EntryKey, entry: Option<&Entry>) {
+        if let Some(line) = entry.and_then(|entry| IndexLine::of(key, entry)) {
+            self.index_drop(&line);
+        }
+    }
+
+    fn index_drop(&mut self, line: &IndexLine) {
+        self.batch.remove(line.key());
+        self.state.progress.undelivered = self.state.progress.undelivered.saturating_sub(1);
+    }
+
+    fn folder(&mut self, folder: FolderId) -> &mut FolderState {
+        &mut self.state.folders[folder.0 as usize]
+    }
+
+    /// The folder's row, remembered as it was.
+    fn row(&mut self, folder: FolderId) -> &mut Row {
+        let index = self.state.folders[folder.0 as usize].row;
+        let row = &mut self.state.rows[index];
+        self.rows_before.entry(index).or_insert_with(|| row.clone());
+        row
+    }
+}
+
+impl Row {
+    fn enter(&mut self, entry: &Entry) {
+        self.ledger.add(entry);
+        self.in_flight += u64::from(entry.state == Standing::Claimed);
+    }
+
+    fn leave(&mut self, entry: &Entry) {
+        self.ledger.subtract(entry);
+        self.in_flight = self.in_flight.saturating_sub(u64::from(entry.state == Standing::Claimed));
+    }
+}

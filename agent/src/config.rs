@@ -1,0 +1,337 @@
+//! The agent's configuration file.
+//!
+//! Owns what is not one stage's own: names, folders, the link, the sources, and what must fit together. Each stage owns
+//! its table and the check of it. Everything is checked offline and reported at once.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use orgtrail_cloud::{Connection, Location};
+use orgtrail_service::config::{Check, Problems};
+use orgtrail_service::shape::duration;
+use orgtrail_service::telemetry::Log;
+use orgtrail_service::tls::Tls;
+use orgtrail_service::{http, shape::Bytes};
+use serde::Deserialize;
+use tonic::transport::Uri;
+
+use crate::{batch, discover, fetch, ship};
+
+/// Everything an agent is told.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The name under which the aggregator knows this agent: under TLS a DNS name of the agent's certificate. Required.
+    pub name: String,
+    /// The folder for checkpoint, quarantine and status. One process each; losing it costs fetching everything that is
+    /// still at the sources again. Required.
+    pub state_dir: PathBuf,
+    /// How long a shutdown may wait for answers to what was sent. Default: 20 s, below the 30 s after which most
+    /// supervisors kill.
+    #[serde(with = "duration")]
+    pub grace_period: Duration,
+    /// Log lines.
+    pub log: Log,
+    /// The health and metrics pages.
+    pub health: http::Config,
+    /// The aggregator to ship to.
+    pub aggregator: Aggregator,
+    /// Where CloudTrail delivers. At least one.
+    pub sources: Vec<Source>,
+    /// Finding objects.
+    pub discover: discover::Config,
+    /// Fetching and checking them.
+    pub fetch: fetch::Config,
+    /// Putting them together.
+    pub batch: batch::Config,
+    /// Sending them.
+    pub ship: ship::Config,
+    /// What cannot be processed.
+    pub quarantine: Quarantine,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            state_dir: PathBuf::new(),
+            grace_period: Duration::from_secs(20),
+            log: Log::default(),
+            health: http::Config::default(),
+            aggregator: Aggregator::default(),
+            sources: Vec::new(),
+            discover: discover::Config::default(),
+            fetch: fetch::Config::default(),
+            batch: batch::Config::default(),
+            ship: ship::Config::default(),
+            quarantine: Quarantine::default(),
+        }
+    }
+}
+
+/// The `[aggregator]` table.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Aggregator {
+    /// `https://host:port`, or `http://` to a loopback address only. Required.
+    pub endpoint: String,
+    /// Certificate, key and authorities for `https`, where they are required: both sides prove who they are.
+    pub tls: Option<Tls>,
+    /// The name that the aggregator's certificate must carry. Default: the endpoint's host.
+    pub server_name: Option<String>,
+}
+
+/// One `[[sources]]` table: a bucket or folder that CloudTrail delivers to, and how to read it.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Source {
+    /// What logs, metrics and status call the source. Default: its location.
+    pub name: Option<String>,
+    /// `s3://bucket[/prefix]` or `file:///folder`. It holds `AWSLogs/`, or up to four levels of prefixes above one.
+    /// Required.
+    pub location: Option<Location>,
+    /// Take these accounts only, 12 digits each. Default: all that are there.
+    pub accounts: Vec<String>,
+    /// Take these regions only. Default: all that are there.
+    pub regions: Vec<String>,
+    /// How to reach AWS: `role_arn`, `external_id`, `session_name`, `region` and the rest of a connection.
+    #[serde(flatten)]
+    pub connection: Connection,
+}
+
+impl Source {
+    /// What to call the source.
+    pub fn name(&self) -> String {
+        match (&self.name, &self.location) {
+            (Some(name), _) => name.clone(),
+            (None, Some(location)) => location.to_string(),
+            (None, None) => String::new(),
+        }
+    }
+}
+
+/// The `[quarantine]` table.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Quarantine {
+    /// Objects kept in quarantine. Above that, objects which belong there are offered again and again, and health says
+    /// so: nothing is dropped. Default: 100,000, some 100 MB of small files.
+    pub entries_max: u64,
+}
+
+impl Default for Quarantine {
+    fn default() -> Self {
+        Self { entries_max: 100_000 }
+    }
+}
+
+impl Check for Config {
+    fn check(&self, problems: &mut Problems) {
+        if !is_name(&self.name) {
+            problems
+                .push("name", "missing or no name; write the DNS name of this agent's certificate, such as \"acme\"");
+        }
+        if self.state_dir.as_os_str().is_empty() {
+            problems.push("state_dir", "missing; name a folder that only this process uses");
+        }
+        within("grace_period", self.grace_period, Duration::ZERO..=Duration::from_secs(3600), problems);
+        problems.within("log", |problems| self.log.check(problems));
+        problems.within("aggregator", |problems| self.aggregator.check(problems));
+        self.check_sources(problems);
+        problems.within("discover", |problems| self.discover.check(problems));
+        problems.within("fetch", |problems| self.fetch.check(problems));
+        problems.within("batch", |problems| self.batch.check(problems));
+        problems.within("ship", |problems| self.ship.check(problems));
+        if self.quarantine.entries_max == 0 {
+            problems.push("quarantine.entries_max", "must be at least 1, or nothing corrupt could ever be put aside");
+        }
+        if self.ship.window < self.batch.bytes {
+            problems.push("ship.window", format!("smaller than batch.bytes ({}); raise it", self.batch.bytes));
+        }
+    }
+
+    fn flattened_keys() -> &'static [&'static str] {
+        &[
+            "name",
+            "location",
+            "accounts",
+            "regions",
+            "region",
+            "endpoint_url",
+            "sts_endpoint_url",
+            "force_path_style",
+            "profile",
+            "web_identity_token_file",
+            "role_chain",
+            "role_arn",
+            "external_id",
+            "session_name",
+            "session_duration",
+            "connect_timeout",
+            "read_timeout",
+            "operation_timeout",
+        ]
+    }
+}
+
+impl Config {
+    fn check_sources(&self, problems: &mut Problems) {
+        if self.sources.is_empty() {
+            problems.push("sources", "missing; add a [[sources]] table with a location");
+        }
+        let mut names = HashMap::new();
+        for (index, source) in self.sources.iter().enumerate() {
+            problems.within(format!("sources[{index}]"), |problems| source.check(problems));
+            let name = source.name();
+            if name.is_empty() {
+                continue;
+            }
+            if let Some(first) = names.insert(name.clone(), index)
+                && source.name.is_some()
+            {
+                problems.push(format!("sources[{index}].name"), format!("`{name}` is sources[{first}] already"));
+            }
+            for (other, earlier) in self.sources[..index].iter().enumerate() {
+                let (Some(a), Some(b)) = (&earlier.location, &source.location) else { continue };
+                if overlap(a, b) {
+                    let message = format!("`{b}` overlaps sources[{other}], `{a}`: every object would be taken twice");
+                    problems.push(format!("sources[{index}].location"), message);
+                }
+            }
+        }
+    }
+}
+
+impl Check for Aggregator {
+    fn check(&self, problems: &mut Problems) {
+        let Some(uri) = self.uri() else {
+            let message = "missing or no address; write https://host:port, or http://127.0.0.1:port on one machine";
+            problems.push("endpoint", message);
+            return;
+        };
+        if uri.scheme_str() == Some("https") {
+            match &self.tls {
+                Some(tls) => problems.within("tls", |problems| tls.check(problems)),
+                None => problems.push("tls", "missing; https needs [aggregator.tls] cert_file, key_file and ca_file"),
+            }
+            return;
+        }
+        if !is_loopback(uri.host().unwrap_or_default()) {
+            problems.push("endpoint", "plaintext only on loopback: write https:// and add [aggregator.tls]");
+        }
+        if self.tls.is_some() {
+            problems.push("tls", "has no effect with http://: write https:// in endpoint, or remove it");
+        }
+    }
+}
+
+impl Aggregator {
+    /// The endpoint, if it is one.
+    pub(crate) fn uri(&self) -> Option<Uri> {
+        let uri: Uri = self.endpoint.parse().ok()?;
+        let scheme = uri.scheme_str()?;
+        (matches!(scheme, "http" | "https") && uri.host().is_some_and(|host| !host.is_empty())).then_some(uri)
+    }
+}
+
+impl Check for Source {
+    fn check(&self, problems: &mut Problems) {
+        match &self.location {
+            None => problems.push("location", "missing; write s3://bucket[/prefix] or file:///folder"),
+            Some(location) => {
+                if let Some(above) = below_logs(location) {
+                    problems.push("location", format!("lies inside AWSLogs; write what holds it: {above}"));
+                }
+                if matches!(location, Location::File { .. }) && self.connection != Connection::default() {
+                    problems.push("location", "a folder needs no role, region or endpoint: remove them");
+                }
+            }
+        }
+        if self.name.as_deref().is_some_and(|name| name.is_empty() || name.len() > 200) {
+            problems.push("name", "must have 1 to 200 characters; or leave it out");
+        }
+        for (index, account) in self.accounts.iter().enumerate() {
+            if account.len() != 12 || !account.bytes().all(|byte| byte.is_ascii_digit()) {
+                problems
+                    .push(format!("accounts[{index}]"), format!("`{account}` is no account id: 12 digits in quotes"));
+            }
+        }
+        for (index, region) in self.regions.iter().enumerate() {
+            if region.is_empty() || !region.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
+                problems
+                    .push(format!("regions[{index}]"), format!("`{region}` is no region: write one like us-east-1"));
+            }
+        }
+        for (field, message) in self.connection.problems() {
+            problems.push(field, message);
+        }
+    }
+}
+
+/// Reports a duration outside its range.
+pub(crate) fn within(key: &str, value: Duration, range: std::ops::RangeInclusive<Duration>, problems: &mut Problems) {
+    if !range.contains(&value) {
+        let humane = orgtrail_service::shape::humane;
+        problems.push(key, format!("write a duration from {} to {}", humane(*range.start()), humane(*range.end())));
+    }
+}
+
+/// Reports a number outside its range.
+pub(crate) fn count_within(key: &str, value: usize, range: std::ops::RangeInclusive<usize>, problems: &mut Problems) {
+    if !range.contains(&value) {
+        problems.push(key, format!("write a number from {} to {}", range.start(), range.end()));
+    }
+}
+
+/// Reports a size outside its range.
+pub(crate) fn bytes_within(key: &str, value: Bytes, range: std::ops::RangeInclusive<Bytes>, problems: &mut Problems) {
+    if !range.contains(&value) {
+        problems.push(key, format!("write a size from {} to {}", range.start(), range.end()));
+    }
+}
+
+/// A DNS name or one label of it.
+fn is_name(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    (1..=253).contains(&name.len()) && name.bytes().all(allowed)
+}
+
+fn is_loopback(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// Whether one location is the other, or inside it.
+fn overlap(a: &Location, b: &Location) -> bool {
+    match (a, b) {
+        (Location::S3 { bucket: one, prefix: a }, Location::S3 { bucket: other, prefix: b }) => {
+            let inside = |inner: &str, outer: &str| {
+                outer.is_empty()
+                    || inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            };
+            one == other && (inside(a, b) || inside(b, a))
+        }
+        (Location::File { root: a }, Location::File { root: b }) => a.starts_with(b) || b.starts_with(a),
+        _ => false,
+    }
+}
+
+/// Where a location points at `AWSLogs` itself, or at an account or organization in it: what lies above. Keys below such
+/// a location could not be told from any others.
+fn below_logs(location: &Location) -> Option<String> {
+    let text = location.to_string();
+    let (above, below) = text.rsplit_once("/AWSLogs")?;
+    let inside = match below.strip_prefix('/') {
+        None => below.is_empty(),
+        Some(rest) => {
+            let first = rest.split('/').next().unwrap_or_default();
+            first.starts_with("o-") || (first.len() == 12 && first.bytes().all(|byte| byte.is_ascii_digit()))
+        }
+    };
+    inside.then(|| above.to_owned())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,108 @@
+//! What an operator is told about a configuration.
+
+use std::path::Path;
+
+use super::*;
+
+const GOOD: &str = r#"
+name = "acme"
+state_dir = "/var/lib/orgtrail/agent"
+[aggregator]
+endpoint = "http://127.0.0.1:7443"
+[[sources]]
+location = "s3://acme-trail/logs"
+role_arn = "arn:aws:iam::111122223333:role/orgtrail-agent"
+external_id = "acme-7"
+session_name = "orgtrail-acme"
+region = "eu-central-1"
+accounts = ["111122223333"]
+regions = ["eu-central-1"]
+[[sources]]
+location = "file:///srv/trail"
+"#;
+
+fn read(text: &str) -> Result<Config, String> {
+    orgtrail_service::config::parse::<Config>(Path::new("agent.toml"), text).map_err(|invalid| invalid.to_string())
+}
+
+#[track_caller]
+fn problem(text: &str, said: &str) {
+    let problems = read(text).unwrap_err();
+    assert!(problems.contains(said), "expected `{said}` in:\n{problems}");
+}
+
+#[test]
+fn the_documented_names_are_read() {
+    let config = read(GOOD).unwrap();
+    let source = &config.sources[0];
+    assert_eq!(source.name(), "s3://acme-trail/logs");
+    assert_eq!(source.connection.role_arn.as_deref(), Some("arn:aws:iam::111122223333:role/orgtrail-agent"));
+    assert_eq!(source.connection.external_id.as_deref(), Some("acme-7"));
+    assert_eq!((config.fetch.concurrency, config.batch.objects), (64, 512));
+    assert_eq!(config.discover.lateness, Duration::from_secs(26 * 3600));
+}
+
+#[test]
+fn what_is_missing_is_reported_together() {
+    let problems = read("").unwrap_err();
+    for key in ["name:", "state_dir:", "aggregator.endpoint:", "sources:"] {
+        assert!(problems.contains(key), "{key} in:\n{problems}");
+    }
+}
+
+#[test]
+fn unknown_keys_are_refused_everywhere() {
+    problem(&GOOD.replace("external_id", "externalid"), "agent.toml:9: sources[0].externalid");
+    problem(&GOOD.replace("endpoint =", "endpiont ="), "agent.toml:5: aggregator.endpiont");
+    problem(&format!("{GOOD}\n[fetch]\nconcurency = 3"), "fetch.concurency");
+    problem(&format!("nmae = 1\n{GOOD}"), "nmae");
+}
+
+#[test]
+fn plaintext_stays_on_the_machine() {
+    for good in ["http://localhost:1", "http://127.8.0.1:1", "http://[::1]:1"] {
+        read(&GOOD.replace("http://127.0.0.1:7443", good)).unwrap();
+    }
+    problem(&GOOD.replace("127.0.0.1", "10.0.0.1"), "agent.toml:5: aggregator.endpoint: plaintext only on loopback");
+    problem(&GOOD.replace("http://127", "https://127"), "aggregator.tls: missing");
+    problem(&GOOD.replace("http://127.0.0.1:7443", "127.0.0.1:7443"), "aggregator.endpoint: missing or no address");
+    let with_tls = GOOD.replace("[[sources]]\nlocation = \"s3", "[aggregator.tls]\n[[sources]]\nlocation = \"s3");
+    problem(&with_tls, "aggregator.tls: has no effect");
+    problem(&with_tls.replace("http://", "https://"), "aggregator.tls.ca_file");
+}
+
+#[test]
+fn overlapping_sources_are_refused() {
+    let with = |location: &str| format!("{GOOD}\n[[sources]]\nlocation = \"{location}\"");
+    for overlapping in
+        ["s3://acme-trail", "s3://acme-trail/logs/", "s3://acme-trail/logs/a", "file:///srv", "file:///srv/trail/a"]
+    {
+        problem(&with(overlapping), "overlaps sources[");
+    }
+    for apart in ["s3://acme-trail/logs2", "s3://other", "file:///srv/trail2"] {
+        read(&with(apart)).unwrap();
+    }
+}
+
+#[test]
+fn a_location_inside_the_logs_is_sent_one_up() {
+    for inside in ["s3://b-b/x/AWSLogs", "s3://b-b/x/AWSLogs/o-abc", "s3://b-b/x/AWSLogs/111122223333/CloudTrail"] {
+        problem(&GOOD.replace("s3://acme-trail/logs", inside), "write what holds it: s3://b-b/x");
+    }
+    read(&GOOD.replace("s3://acme-trail/logs", "s3://b-b/AWSLogs/copies")).unwrap();
+}
+
+#[test]
+fn every_bound_is_checked() {
+    let with = |table: &str| format!("{GOOD}\n{table}");
+    problem(&with("[discover]\npoll_interval_min = \"10m\""), "discover.poll_interval_min");
+    problem(&with("[fetch]\nconcurrency = 0"), "fetch.concurrency");
+    problem(&with("[fetch]\nmemory = \"1MiB\""), "fetch.memory");
+    problem(&with("[batch]\nbytes = \"64MiB\""), "batch.bytes");
+    problem(&with("[ship]\nwindow = \"1MiB\""), "ship.window");
+    problem(&with("[quarantine]\nentries_max = 0"), "quarantine.entries_max");
+    problem(&GOOD.replace("\"111122223333\"", "\"1111\""), "sources[0].accounts[0]");
+    problem(&GOOD.replace("[\"eu-central-1\"]", "[\"EU\"]"), "sources[0].regions[0]");
+    problem(&GOOD.replace("file:///srv/trail\"", "file:///srv/trail\"\nregion = \"eu-west-1\""), "sources[1].location");
+    problem(&GOOD.replace("role/orgtrail-agent", "user/x"), "sources[0].role_arn");
+}

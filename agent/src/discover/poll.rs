@@ -1,0 +1,158 @@
+//! One listing of one folder, from its watermark on.
+//!
+//! Owns what a key means, the order *claim, hand on, note how far the listing came*, and that a page is not asked for
+//! before the one before was handed on: a full channel holds the listing back. Objects that are not handed on lose their
+//! claims and come again.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use orgtrail_cloud::object_store::{ListRequest, ObjectMeta};
+use orgtrail_event::key::{ObjectKey, classify};
+
+use super::Context;
+use crate::checkpoint::{Claim, Claimed, Listed, ListedTo, Verdict};
+use crate::object::{ObjectRef, SourceFolder};
+
+/// How a listing ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Polled {
+    /// It reached the end of the folder.
+    Complete {
+        /// Whether something was new.
+        new: bool,
+    },
+    /// A request failed, or objects of the folder cannot be fetched.
+    Failed,
+    /// Nobody takes objects any more: the process is ending.
+    Closed,
+}
+
+pub(super) async fn poll(context: Arc<Context>, folder: Arc<SourceFolder>) -> anyhow::Result<Polled> {
+    folder.begin_round();
+    let began = context.clock.now();
+    let mut request = ListRequest { prefix: folder.path.clone(), ..ListRequest::default() };
+    request.start_after = context.checkpoint.closed_through(folder.id).and_then(|closed| after(&folder, closed));
+    let (mut new, mut any) = (false, false);
+    loop {
+        let page = folder.source.store.list(&request).await;
+        context.metrics.request("list", page.as_ref().map_or_else(|error| error.kind().as_str(), |_| "ok"));
+        let page = match page {
+            Ok(page) => page,
+            Err(error) => {
+                folder.failed(&context.health, &error.to_string());
+                return Ok(Polled::Failed);
+            }
+        };
+        let (claimed, seen_to) = claim(&context, &folder, page.objects).await?;
+        new |= claimed.new > 0;
+        request.continuation = page.next;
+        let mut objects: Vec<_> =
+            claimed.taken.into_iter().filter_map(|(listed, claim)| taken(&folder, listed, claim)).collect();
+        if request.continuation.is_none() && !folder.is_failing() {
+            objects.extend(unnamed(&context, &folder).await?);
+        }
+        any |= !objects.is_empty();
+        for object in objects {
+            if folder.is_failing() {
+                return Ok(Polled::Failed);
+            }
+            if context.out.send(object).await.is_err() {
+                return Ok(Polled::Closed);
+            }
+        }
+        let to = if request.continuation.is_none() { Some(ListedTo::End) } else { seen_to.map(ListedTo::Before) };
+        if let Some(to) = to {
+            let (context, id) = (Arc::clone(&context), folder.id);
+            let noted = tokio::task::spawn_blocking(move || context.checkpoint.listed(id, began, to));
+            noted.await.context("note a listing")??;
+        }
+        if request.continuation.is_none() {
+            folder.was_listed(began);
+            if !any {
+                folder.succeeded(&context.health);
+            }
+            return Ok(Polled::Complete { new });
+        }
+    }
+}
+
+/// Claims a page; answers also the day that the page ends in.
+async fn claim(
+    context: &Arc<Context>,
+    folder: &Arc<SourceFolder>,
+    objects: Vec<ObjectMeta>,
+) -> anyhow::Result<(Claimed, Option<Date>)> {
+    let (context, folder) = (Arc::clone(context), Arc::clone(folder));
+    let claimed = tokio::task::spawn_blocking(move || {
+        let page: Vec<_> = objects.into_iter().filter_map(|object| listed(&folder.path, object)).collect();
+        // Keys come in byte order, so the days before the last one are complete.
+        let day = page.last().map(|listed| listed.day);
+        context.checkpoint.claim(folder.id, page).map(|claimed| (claimed, day))
+    });
+    Ok(claimed.await.context("claim a page")??)
+}
+
+fn taken(folder: &Arc<SourceFolder>, listed: Listed, claim: Claim) -> Option<ObjectRef> {
+    let Verdict::Take { stamp } = listed.verdict else { return None };
+    let Listed { key, size, etag, last_modified, .. } = listed;
+    Some(ObjectRef { folder: Arc::clone(folder), key, size, etag, last_modified, stamp, claim })
+}
+
+/// Objects that were claimed and that the folder does not hold any more: the fetch finds out what became of them.
+async fn unnamed(context: &Arc<Context>, folder: &Arc<SourceFolder>) -> anyhow::Result<Vec<ObjectRef>> {
+    let (checkpoint, id) = (Arc::clone(&context.checkpoint), folder.id);
+    let unnamed = tokio::task::spawn_blocking(move || checkpoint.unnamed(id)).await.context("look for claims")??;
+    Ok(unnamed.into_iter().filter_map(|detached| ObjectRef::detached(Arc::clone(folder), detached)).collect())
+}
+
+/// What an object is to the agent. `None` for what lies beside the day folders, which is nothing that CloudTrail delivered.
+fn listed(path: &str, object: ObjectMeta) -> Option<Listed> {
+    let day = day(object.key.strip_prefix(path)?)?;
+    let verdict = match classify(&object.key) {
+        ObjectKey::Log(log) => Verdict::Take { stamp: log.stamp.unix_seconds() },
+        ObjectKey::Insight(_) => Verdict::Skip("insight"),
+        ObjectKey::Digest(_) | ObjectKey::BackfillDigest(_) => Verdict::Skip("digest"),
+        ObjectKey::Foreign => Verdict::Skip("foreign"),
+    };
+    let ObjectMeta { key, size, etag, last_modified } = object;
+    let last_modified: Timestamp = last_modified;
+    Some(Listed { key, day, size, etag, last_modified, verdict })
+}
+
+/// `YYYY/MM/DD/…`
+fn day(rest: &str) -> Option<Date> {
+    let mut parts = rest.splitn(4, '/');
+    let mut number = |digits: usize| {
+        let text = parts.next()?;
+        (text.len() == digits && text.bytes().all(|byte| byte.is_ascii_digit())).then_some(())?;
+        text.parse::<i16>().ok()
+    };
+    let (year, month, day) = (number(4)?, number(2)?, number(2)?);
+    parts.next()?;
+    Date::new(year, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()
+}
+
+/// A key before all of the days after `closed`, and after all of those up to it.
+fn after(folder: &SourceFolder, closed: Date) -> Option<String> {
+    let next = folder.folder.day_path(closed.tomorrow().ok()?);
+    Some(next.trim_end_matches('/').to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::date;
+
+    use super::*;
+
+    #[test]
+    fn days_are_read_from_keys_of_day_folders_only() {
+        assert_eq!(day("2024/02/29/x.json.gz"), Some(date(2024, 2, 29)));
+        assert_eq!(day("2024/02/29/"), Some(date(2024, 2, 29)), "the console's folder marker");
+        for beside in ["", "x.json.gz", "2023/02/29/x", "2024/2/29/x", "2024/02/29", "2024/02/+1/x"] {
+            assert_eq!(day(beside), None, "{beside}");
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Inflates an object to see that it is sound and to take the SHA-256 of its content.
+//!
+//! Owns where that happens: small objects on the spot, because handing one over costs more than inflating it; all others
+//! off the async threads, as many at once as there are processors. Content is looked at and thrown away.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::Context;
+use bytes::Bytes;
+use orgtrail_event::gzip::{Error, Inflater};
+use ring::digest::{SHA256, digest};
+use tokio::sync::Semaphore;
+
+/// An object that inflates to this at most takes a fraction of a millisecond.
+const ON_THE_SPOT_MAX: usize = 256 << 10;
+/// A buffer larger than this is not kept: one huge object should not hold its memory for ever.
+const KEPT_MAX: usize = 16 << 20;
+
+/// A sound object's content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Checked {
+    pub(super) sha256: [u8; 32],
+    pub(super) bytes: u64,
+}
+
+/// Tables and buffers for inflating, used again and again.
+pub(super) struct Inflate {
+    max: usize,
+    idle: Arc<Mutex<Vec<Workspace>>>,
+    processors: Arc<Semaphore>,
+    workspaces_max: usize,
+}
+
+#[derive(Default)]
+struct Workspace {
+    inflater: Inflater,
+    content: Vec<u8>,
+}
+
+impl fmt::Debug for Inflate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inflate").field("max", &self.max).finish_non_exhaustive()
+    }
+}
+
+impl Inflate {
+    /// For contents of at most `max` bytes.
+    pub(super) fn new(max: usize) -> Self {
+        let processors = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        Self {
+            max,
+            idle: Arc::default(),
+            processors: Arc::new(Semaphore::new(processors)),
+            workspaces_max: 2 * processors,
+        }
+    }
+
+    /// Inflates the object. The outer error is a panic of the inflater.
+    pub(super) async fn check(&self, gzip: Bytes) -> anyhow::Result<Result<Checked, Error>> {
+        if announced(&gzip) <= ON_THE_SPOT_MAX && gzip.len() <= ON_THE_SPOT_MAX {
+            let mut workspace = self.workspace();
+            let checked = workspace.check(&gzip, ON_THE_SPOT_MAX.min(self.max));
+            self.keep(workspace);
+            // An object may announce less than it holds.
+            if ON_THE_SPOT_MAX >= self.max || !matches!(checked, Err(Error::TooLarge { .. })) {
+                return Ok(checked);
+            }
+        }
+        let turn = Arc::clone(&self.processors).acquire_owned().await.context("wait for a processor")?;
+        let (mut workspace, max) = (self.workspace(), self.max);
+        let (checked, workspace) = tokio::task::spawn_blocking(move || {
+            let checked = workspace.check(&gzip, max);
+            drop(turn);
+            (checked, workspace)
+        })
+        .await
+        .context("inflate an object")?;
+        self.keep(workspace);
+        Ok(checked)
+    }
+
+    fn workspace(&self) -> Workspace {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+
+    fn keep(&self, workspace: Workspace) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if workspace.content.capacity() <= KEPT_MAX && idle.len() < self.workspaces_max {
+            idle.push(workspace);
+        }
+    }
+}
+
+impl Workspace {
+    fn check(&mut self, gzip: &[u8], max: usize) -> Result<Checked, Error> {
+        self.inflater.inflate(gzip, max, &mut self.content)?;
+        let mut sha256 = [0; 32];
+        sha256.copy_from_slice(digest(&SHA256, &self.content).as_ref());
+        Ok(Checked { sha256, bytes: self.content.len() as u64 })
+    }
+}
+
+/// The content's length by the gzip trailer (RFC 1952, ISIZE): right for one member below 4 GiB, a hint for anything else.
+fn announced(gzip: &[u8]) -> usize {
+    gzip.last_chunk::<4>().map_or(0, |size| u32::from_le_bytes(*size) as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use orgtrail_event::gzip::Deflater;
+
+    use super::*;
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    #[tokio::test]
+    async fn the_digest_is_of_the_content() {
+        let gzip = Bytes::from(Deflater::new(6).deflate(b"abc"));
+        let checked = Inflate::new(1 << 20).check(gzip).await.unwrap().unwrap();
+        // FIPS 180-4's own example.
+        assert_eq!(hex(&checked.sha256), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(checked.bytes, 3);
+    }
+
+    #[tokio::test]
+    async fn the_cap_holds_on_the_spot_and_off_it() {
+        let gzip = Bytes::from(Deflater::new(6).deflate(&vec![b'x'; 3 << 20]));
+        assert_eq!(Inflate::new(4 << 20).check(gzip.clone()).await.unwrap().unwrap().bytes, 3 << 20);
+        for max in [1000, 1 << 20] {
+            assert_eq!(Inflate::new(max).check(gzip.clone()).await.unwrap(), Err(Error::TooLarge { max }));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_trailer_that_lies_does_not_hide_the_content() {
+        // Two members: the trailer at the end speaks for the second alone.
+        let mut deflater = Deflater::new(6);
+        let mut gzip = deflater.deflate(&vec![b'x'; 3 << 20]);
+        gzip.extend(deflater.deflate(b"y"));
+        let checked = Inflate::new(4 << 20).check(Bytes::from(gzip)).await.unwrap().unwrap();
+        assert_eq!(checked.bytes, (3 << 20) + 1);
+    }
+}

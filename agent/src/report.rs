@@ -1,0 +1,94 @@
+//! Gathers what the agent has to say about itself out of the parts that know it.
+//!
+//! Owns nothing but the gathering. Called off the async threads: it takes the checkpoint's lock.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use orgtrail_service::health::Health;
+use orgtrail_service::quarantine::Quarantine;
+
+use crate::checkpoint::{Checkpoint, Row};
+use crate::discover::Folders;
+use crate::ship;
+use crate::status::{self, Link, Objects, Status};
+
+/// The parts that know.
+#[derive(Debug, Clone)]
+pub(crate) struct Reporter {
+    pub(crate) name: String,
+    pub(crate) endpoint: String,
+    /// Names of the sources by location.
+    pub(crate) sources: HashMap<String, String>,
+    pub(crate) checkpoint: Arc<Checkpoint>,
+    pub(crate) quarantine: Arc<Quarantine>,
+    pub(crate) folders: Folders,
+    pub(crate) link: ship::Handle,
+    pub(crate) health: Health,
+}
+
+impl Reporter {
+    pub(crate) fn status(&self) -> Status {
+        let last_listed = self.folders.last_listed();
+        let mut objects = Objects::default();
+        let mut rows = Vec::new();
+        for row in self.checkpoint.rows() {
+            let counts = counts(&row);
+            objects.add(&counts);
+            let name = self.sources.get(&row.key.location).unwrap_or(&row.key.location);
+            let key = (row.key.location.clone(), row.key.account.clone(), row.key.region.clone());
+            rows.push(status::Row {
+                source: name.clone(),
+                account: row.key.account,
+                region: row.key.region,
+                objects: counts,
+                newest_stamp: row.ledger.newest_stamp,
+                last_listed: last_listed.get(&key).copied(),
+            });
+        }
+        rows.sort_by(|a, b| (&a.source, &a.account, &a.region).cmp(&(&b.source, &b.account, &b.region)));
+        let watched = self.checkpoint.watched();
+        let report = self.health.report();
+        Status {
+            name: self.name.clone(),
+            objects,
+            quarantine: self.quarantine.counts(),
+            rows,
+            link: self.link(),
+            folders: status::Folders {
+                watched: self.folders.len() as u64,
+                known: watched.folders as u64,
+                days_open: watched.days_open as u64,
+            },
+            degraded: report.degraded.into_iter().map(|part| (part.part, part.reason)).collect(),
+        }
+    }
+
+    fn link(&self) -> Link {
+        let state = self.link.state();
+        let (epoch, delivered_seq_end) = self.checkpoint.epoch();
+        Link {
+            endpoint: self.endpoint.clone(),
+            connected: state.connected,
+            trouble: state.trouble,
+            epoch,
+            delivered_seq_end,
+            undelivered: self.checkpoint.progress().borrow().undelivered,
+        }
+    }
+}
+
+fn counts(row: &Row) -> Objects {
+    let texts = |counts: &BTreeMap<Box<str>, u64>| counts.iter().map(|(reason, n)| (reason.to_string(), *n)).collect();
+    let ledger = &row.ledger;
+    Objects {
+        listed: ledger.listed,
+        done: ledger.done,
+        delivered: ledger.delivered,
+        skipped: texts(&ledger.skipped),
+        quarantined: texts(&ledger.quarantined),
+        in_flight: row.in_flight,
+        changed: ledger.changed,
+        bytes: ledger.bytes,
+    }
+}

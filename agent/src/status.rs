@@ -1,0 +1,122 @@
+//! What an agent says about itself: in its state folder, on `/status`, and to `orgtrail status`.
+//!
+//! Owns the shape, which operators' scripts read: fields are added, not renamed. Does not own the numbers.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Everything an agent has to say.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Status {
+    /// The agent's name.
+    pub name: String,
+    /// All objects since the checkpoint was made.
+    pub objects: Objects,
+    /// Entries in the quarantine by reason, without those that an operator dropped.
+    pub quarantine: BTreeMap<String, u64>,
+    /// The same for each account and region of each source.
+    pub rows: Vec<Row>,
+    /// The link to the aggregator.
+    pub link: Link,
+    /// What is watched.
+    pub folders: Folders,
+    /// What does not work right now: the part, and why.
+    pub degraded: BTreeMap<String, String>,
+}
+
+/// The ledger: listed = done + skipped + quarantined + in flight.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Objects {
+    /// Object versions that listings named.
+    pub listed: u64,
+    /// In the aggregator's journal, or further.
+    pub done: u64,
+    /// Of these, at every destination.
+    pub delivered: u64,
+    /// Not log files to ship, by reason: `digest`, `insight`, `foreign`, `replaced`.
+    pub skipped: BTreeMap<String, u64>,
+    /// In quarantine, by reason.
+    pub quarantined: BTreeMap<String, u64>,
+    /// Claimed, and not answered yet.
+    pub in_flight: u64,
+    /// Versions that took the place of one already taken.
+    pub changed: u64,
+    /// Gzip bytes of the done objects.
+    pub bytes: u64,
+}
+
+impl Objects {
+    /// Whether nothing is unaccounted for.
+    pub fn is_conserved(&self) -> bool {
+        let sum = |counts: &BTreeMap<String, u64>| counts.values().sum::<u64>();
+        self.listed == self.done + sum(&self.skipped) + sum(&self.quarantined) + self.in_flight
+    }
+
+    /// Adds another ledger to this one.
+    pub(crate) fn add(&mut self, other: &Self) {
+        let Self { listed, done, delivered, skipped, quarantined, in_flight, changed, bytes } = other;
+        self.listed += listed;
+        self.done += done;
+        self.delivered += delivered;
+        self.in_flight += in_flight;
+        self.changed += changed;
+        self.bytes += bytes;
+        for (into, from) in [(&mut self.skipped, skipped), (&mut self.quarantined, quarantined)] {
+            for (reason, count) in from {
+                *into.entry(reason.clone()).or_default() += count;
+            }
+        }
+    }
+}
+
+/// The ledger of one account and region.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Row {
+    /// The source's name; its location where the configuration does not name it any more.
+    pub source: String,
+    /// The account in the keys.
+    pub account: String,
+    /// The region in the keys.
+    pub region: String,
+    /// The ledger.
+    pub objects: Objects,
+    /// Unix seconds of the stamp of the newest acknowledged log file; the lag behind CloudTrail is now minus this.
+    pub newest_stamp: Option<i64>,
+    /// When the newest whole listing of the account and region began, Unix seconds; none since the process started if
+    /// absent.
+    pub last_listed: Option<i64>,
+}
+
+/// The link to the aggregator.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Link {
+    /// Its address.
+    pub endpoint: String,
+    /// Whether it stands.
+    pub connected: bool,
+    /// Why not.
+    pub trouble: Option<String>,
+    /// The aggregator's journal, as it last said.
+    pub epoch: Option<u64>,
+    /// Everything in the journal below this is at every destination.
+    pub delivered_seq_end: u64,
+    /// Objects acknowledged and not delivered.
+    pub undelivered: u64,
+}
+
+/// What is watched.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Folders {
+    /// Folders that the sources have now.
+    pub watched: u64,
+    /// Folders that the checkpoint knows.
+    pub known: u64,
+    /// Days whose objects the checkpoint remembers one by one.
+    pub days_open: u64,
+}
