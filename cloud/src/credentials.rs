@@ -60,8 +60,9 @@ pub(crate) async fn sdk_config(connection: &Connection, region: Option<&str>) ->
         CredentialSource::Chain if connection.web_identity_token_file.is_some() => loader = loader.no_credentials(),
         CredentialSource::Chain => {}
     }
-    let base = loader.load().await;
-    with_roles(connection, base).await
+    // Boxed: both run once a client, and would make every future that opens one large.
+    let base = Box::pin(loader.load()).await;
+    Box::pin(with_roles(connection, base)).await
 }
 
 /// The configuration for a service that has no way to find its region by itself.

@@ -17,11 +17,12 @@ async fn s3_conforms_in_a_whole_bucket_and_under_a_prefix() {
     conformance::object_store::all(&*store(&bucket, "", &connection).await).await;
     let (connection, bucket) = new_bucket(emulator).await;
     let prefixed = store(&bucket, "some/prefix", &connection).await;
-    // Neighbours of the prefix are none of its objects.
+    // Neighbours of the prefix are none of its objects, nor is the mark of a "folder".
     let whole = store(&bucket, "", &connection).await;
-    for key in ["some/prefix2/x", "some/prefix", "some/other/x"] {
+    for key in ["some/prefix2/x", "some/prefix", "some/prefix/", "some/other/x"] {
         whole.put(key, Bytes::new(), &PutOptions::default()).await.unwrap();
     }
+    assert_eq!(prefixed.list(&ListRequest::default()).await.unwrap().objects, []);
     conformance::object_store::all(&*prefixed).await;
     prefixed.put("k", Bytes::new(), &PutOptions::default()).await.unwrap();
     assert!(whole.head("some/prefix/k").await.is_ok());

@@ -185,7 +185,8 @@ impl ObjectStore for S3Store {
         let encoded = matches!(answer.encoding_type, Some(EncodingType::Url));
         let relative = |key: &str| {
             let key = if encoded { url_decode(key) } else { key.to_owned() };
-            key.strip_prefix(&self.prefix).map(str::to_owned)
+            // The console marks a "folder" with an empty object named like the prefix itself.
+            key.strip_prefix(&self.prefix).filter(|key| !key.is_empty()).map(str::to_owned)
         };
         let objects = answer.contents().iter().filter_map(|found| {
             Some(ObjectMeta {
