@@ -1,2 +1,13 @@
-//! x
+//! The operator's command, `orgtrail`: one file a verb. It can run every role in one process.
+//!
+//! Owns the command line, what a person sees on the terminal, and the demo's organization. Does not own what the processes
+//! do: a verb calls them, or reads what they left in their state folders.
+
+pub mod config_check;
+pub mod demo;
 pub mod generate;
+pub mod quarantine;
+pub mod setup;
+pub mod status;
+pub mod terminal;
+pub mod up;

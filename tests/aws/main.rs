@@ -4,9 +4,12 @@
 //! Two emulators judge, since each has mistakes of its own. What neither can judge (KMS keys of other accounts, bucket
 //! policies that name roles) is not tested here.
 
+#![allow(clippy::unwrap_used, reason = "what a test needs and does not get fails it")]
+
 mod emulator_faults;
 mod emulator_ministack;
 mod emulator_moto;
+mod emulator_pipeline;
 mod emulator_roles;
 
 use orgtrail_cloud::admin::Admin;

@@ -1,4 +1,7 @@
 //! The test harness: what the end-to-end, AWS and simulation tests share.
 
+pub mod authority;
 pub mod emulator;
 pub mod fault_proxy;
+pub mod process;
+pub mod site;

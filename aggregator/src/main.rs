@@ -1,0 +1,35 @@
+//! `orgtrail-aggregator --config FILE`
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use orgtrail_aggregator::{App, Config};
+use orgtrail_service::run::{Exit, Shell, run};
+use orgtrail_service::{clock, config};
+
+/// Takes what agents send, removes duplicates, and delivers it as organization trails.
+///
+/// Exit codes: 0 stopped in good order, 1 failed (the last ERROR line says why), 78 the configuration is wrong,
+/// 130 ended by a second signal.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// Configuration file; see docs/configuration.md.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let shell = |config: &Config| Shell {
+        process: "orgtrail-aggregator",
+        version: env!("CARGO_PKG_VERSION"),
+        log: config.log.clone(),
+        grace: config.grace_period,
+    };
+    run(config::load(&arguments.config), shell, |config, cancel| async move {
+        App::build(config, clock::system(), cancel).await?.run().await?;
+        Ok(Exit::Ok)
+    })
+}

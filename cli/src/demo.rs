@@ -1,0 +1,211 @@
+//! `orgtrail demo`: makes a small organization's deliveries and runs the whole path over them, agent and aggregator over
+//! loopback gRPC in this process, on local folders instead of AWS.
+//!
+//! The folder it leaves is a working site: sources, trail, state and configuration files, so that every operator verb works
+//! on it. A second run continues there: what was delivered is not delivered again.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, bail, ensure};
+use clap::Args;
+use jiff::Timestamp;
+use orgtrail_agent::Outcome;
+use orgtrail_service::clock;
+use orgtrail_service::run::{Exit, Shell, run as shell};
+use orgtrail_service::telemetry::Log;
+use tokio_util::sync::CancellationToken;
+
+use crate::generate::{FileKind, Manifest, Plan, event_ids, generate};
+use crate::setup::{Content, load_file};
+use crate::status;
+use crate::terminal::{count, progress};
+
+/// The demo's organization.
+const ORGANIZATION: &str = "o-exampleorg1";
+
+/// The port that the configuration files name if it is free when they are written.
+const PORT: u16 = 7443;
+
+/// Make a small organization's deliveries and run the whole path over them.
+///
+/// Leaves DIR/sources, DIR/org-trail, DIR/agent.toml, DIR/aggregator.toml and DIR/state; every verb works on it with
+/// `--config DIR`. A second run continues there.
+///
+/// Exit codes: 0 the trail holds every record once, 1 failed.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Where to.
+    #[arg(long, value_name = "DIR", default_value = "orgtrail-demo")]
+    dir: PathBuf,
+    /// About how many records to make (on the first run).
+    #[arg(long, default_value_t = 40_000)]
+    records: u64,
+    /// What to log: error, warn, info, debug.
+    #[arg(long, default_value = "error")]
+    log_level: String,
+}
+
+/// Runs the verb.
+pub fn run(arguments: Arguments) -> ExitCode {
+    let settings = |arguments: &Arguments| Shell {
+        process: "orgtrail",
+        version: env!("CARGO_PKG_VERSION"),
+        log: Log { level: arguments.log_level.clone(), ..Log::default() },
+        grace: std::time::Duration::from_secs(20),
+    };
+    shell(Ok(arguments), settings, demo)
+}
+
+async fn demo(arguments: Arguments, cancel: CancellationToken) -> anyhow::Result<Exit> {
+    std::fs::create_dir_all(&arguments.dir).with_context(|| format!("make {}", arguments.dir.display()))?;
+    let dir = arguments.dir.canonicalize()?;
+    let manifest = sources(&dir, arguments.records)?;
+    configure(&dir, &manifest)?;
+    let outcome = deliver(&dir, &manifest, cancel).await?;
+    report(&dir, &arguments.dir, &manifest, &outcome)
+}
+
+/// Makes the deliveries, unless an earlier run did.
+fn sources(dir: &Path, records: u64) -> anyhow::Result<Manifest> {
+    let out = dir.join("sources");
+    if let Ok(manifest) = Manifest::load(&out) {
+        println!("Continuing in {}: its deliveries are there already.\n", dir.display());
+        return Ok(manifest);
+    }
+    // Without its manifest the folder is a run that was cut off; the generator begins in an empty one.
+    if out.exists() {
+        std::fs::remove_dir_all(&out).with_context(|| format!("remove the unfinished {}", out.display()))?;
+    }
+    let plan = Plan { end: clock::system().now(), organization_id: Some(ORGANIZATION.to_owned()), ..Plan::default() };
+    let bar = progress("deliveries", 0);
+    let manifest = generate(&plan.with_records(records), &out, &mut |made| {
+        bar.set_length(made.files_total);
+        bar.set_position(made.files);
+    })
+    .context("make the demo's deliveries")?;
+    bar.finish_and_clear();
+    println!(
+        "Made the deliveries of {} accounts into {} buckets: {} files, {} records ({} of them copies), {} damaged files.\n",
+        manifest.by_account.len(),
+        manifest.sources.len(),
+        count(manifest.files_total()),
+        count(manifest.records_written),
+        count(manifest.duplicates),
+        count(manifest.count(FileKind::Corrupt)),
+    );
+    Ok(manifest)
+}
+
+/// Writes the configuration files, unless they are there: they are the operator's once written.
+fn configure(dir: &Path, manifest: &Manifest) -> anyhow::Result<()> {
+    let (agent, aggregator) = (dir.join("agent.toml"), dir.join("aggregator.toml"));
+    if agent.exists() && aggregator.exists() {
+        return Ok(());
+    }
+    let port = free_port()?;
+    let at = dir.display();
+    let mut text = format!(
+        "# Written by `orgtrail demo`. Every key: docs/configuration.md\nname = \"demo\"\nstate_dir = \"{at}/state/agent\"\n\n\
+         [aggregator]\nendpoint = \"http://127.0.0.1:{port}\"\n"
+    );
+    for source in &manifest.sources {
+        let location = source.folder(&dir.join("sources"));
+        text.push_str(&format!(
+            "\n[[sources]]\nname = \"{}\"\nlocation = \"file://{}\"\n",
+            source.bucket,
+            location.display()
+        ));
+    }
+    std::fs::write(&agent, text).with_context(|| format!("write {}", agent.display()))?;
+    let text = format!(
+        "# Written by `orgtrail demo`. Every key: docs/configuration.md\nstate_dir = \"{at}/state/aggregator\"\n\
+         listen = \"127.0.0.1:{port}\"\n\n[[agents]]\nname = \"demo\"\naccounts = [\"*\"]\n\n[[trails]]\nname = \"org-trail\"\n\
+         organization_id = \"{ORGANIZATION}\"\nlocation = \"file://{at}/org-trail\"\n"
+    );
+    std::fs::write(&aggregator, text).with_context(|| format!("write {}", aggregator.display()))
+}
+
+fn free_port() -> anyhow::Result<u16> {
+    let bind = |port| TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    let listener = bind(PORT).or_else(|_| bind(0)).context("find a free port on 127.0.0.1")?;
+    Ok(listener.local_addr()?.port())
+}
+
+/// Runs both roles until everything is delivered.
+async fn deliver(dir: &Path, manifest: &Manifest, cancel: CancellationToken) -> anyhow::Result<Outcome> {
+    let Content::Aggregator(aggregator) = configuration(&dir.join("aggregator.toml"))? else {
+        bail!("{} is for another process", dir.join("aggregator.toml").display());
+    };
+    let Content::Agent(agent) = configuration(&dir.join("agent.toml"))? else {
+        bail!("{} is for another process", dir.join("agent.toml").display());
+    };
+    // The aggregator stops after the agent, not with it.
+    let stop = CancellationToken::new();
+    let aggregator = orgtrail_aggregator::App::build(*aggregator, clock::system(), stop.clone()).await?;
+    let agent =
+        orgtrail_agent::App::build(*agent, orgtrail_agent::Options { once: true, ..Default::default() }).await?;
+    let bar = progress("delivered", manifest.files_total());
+    let mut delivered = agent.progress();
+    let show = async {
+        while delivered.changed().await.is_ok() {
+            let now = *delivered.borrow_and_update();
+            bar.set_length(now.listed.max(1));
+            bar.set_position(now.delivered + now.skipped + now.quarantined);
+        }
+        std::future::pending::<()>().await
+    };
+    let agent = async {
+        let outcome = agent.run(cancel).await;
+        stop.cancel();
+        outcome
+    };
+    let both = async { tokio::join!(agent, aggregator.run()) };
+    // Cancel-safe: `show` only draws.
+    let (outcome, aggregated) = tokio::select! {
+        ended = both => ended,
+        () = show => bail!("the progress display ended"),
+    };
+    bar.finish_and_clear();
+    aggregated?;
+    outcome
+}
+
+fn configuration(path: &Path) -> anyhow::Result<Content> {
+    let file = load_file(path)?.map_err(|problem| anyhow::anyhow!("{problem}"))?;
+    Ok(file.content)
+}
+
+/// Compares what was delivered with what was made, and says what to try next.
+fn report(dir: &Path, given: &Path, manifest: &Manifest, outcome: &Outcome) -> anyhow::Result<Exit> {
+    println!("{outcome}\n");
+    let now: Timestamp = clock::system().now();
+    for name in ["agent.toml", "aggregator.toml"] {
+        let file = load_file(&dir.join(name))?.map_err(|problem| anyhow::anyhow!("{problem}"))?;
+        println!("{}\n", status::report(&file, now)?.summary);
+    }
+    let delivered = event_ids(&dir.join("org-trail")).context("read the delivered trail")?;
+    let doubled = delivered.counts.values().filter(|count| **count > 1).count();
+    ensure!(
+        delivered.unique() >= manifest.records && doubled == 0,
+        "the trail holds {} different records ({doubled} twice), the deliveries {}",
+        delivered.unique(),
+        manifest.records
+    );
+    println!(
+        "Checked: the trail's {} files hold each of the {} different records that were delivered exactly once.\n",
+        count(delivered.files),
+        count(delivered.unique()),
+    );
+    let given = given.display();
+    println!(
+        "The organization trail: {}/AWSLogs/{ORGANIZATION}\n\nTry next:\n  \
+         orgtrail status --config {given}\n  \
+         orgtrail quarantine list --config {given}\n  \
+         orgtrail up --config {given}      # keep running; copy more files into {given}/sources\n  \
+         orgtrail config check {given}/*.toml",
+        dir.join("org-trail").display()
+    );
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,58 @@
+//! `orgtrail <verb>`: parses the command line and dispatches.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use orgtrail_cli::{config_check, demo, quarantine, status, up};
+
+/// An organization trail that you own.
+///
+/// Exit codes of every verb: 0 done, 1 failed, 2 done but something is quarantined, unbalanced or degraded, 64 wrong usage,
+/// 78 a configuration is wrong, 130 ended by a second signal.
+#[derive(Parser)]
+#[command(name = "orgtrail", version)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Make a small organization's deliveries and run the whole path over them.
+    Demo(demo::Arguments),
+    /// Run all roles of a folder's configuration files in one process.
+    Up(up::Arguments),
+    /// The ledger, lag, and quarantine of the processes on this machine.
+    Status(status::Arguments),
+    /// What could not be processed: list, show, retry, drop.
+    #[command(subcommand)]
+    Quarantine(quarantine::Verb),
+    /// Configuration files.
+    #[command(subcommand)]
+    Config(ConfigVerb),
+}
+
+#[derive(Subcommand)]
+enum ConfigVerb {
+    /// Check configuration files offline; all problems at once, each with line and key.
+    Check(config_check::Arguments),
+}
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are no errors.
+            let code = if error.use_stderr() { 64 } else { 0 };
+            drop(error.print());
+            return ExitCode::from(code);
+        }
+    };
+    match arguments.verb {
+        Verb::Demo(arguments) => demo::run(arguments),
+        Verb::Up(arguments) => up::run(arguments),
+        Verb::Status(arguments) => status::run(arguments),
+        Verb::Quarantine(verb) => quarantine::run(verb),
+        Verb::Config(ConfigVerb::Check(arguments)) => config_check::run(arguments),
+    }
+}

@@ -1,0 +1,76 @@
+//! The agent's part of the status: the object ledger, lag per account and region, the link.
+
+use jiff::Timestamp;
+use orgtrail_agent::status::{Objects, Row, Status};
+
+use super::{reasons, since};
+use crate::terminal::{count, table};
+
+/// The text, and whether it needs a person.
+pub(crate) fn text(status: &Status, now: Timestamp) -> (String, bool) {
+    let mut parts = vec![ledger(&status.objects), rows(status, now)];
+    let link = &status.link;
+    parts.push(format!(
+        "aggregator: {} {}\nwatched: {} folders, {} days open\nquarantine: {}",
+        link.endpoint,
+        if link.connected { "connected" } else { link.trouble.as_deref().unwrap_or("not connected") },
+        count(status.folders.watched),
+        count(status.folders.days_open),
+        reasons(&status.quarantine, "empty"),
+    ));
+    for (part, reason) in &status.degraded {
+        parts.push(format!("degraded: {part}: {reason}"));
+    }
+    let attention = !status.objects.is_conserved() || !status.quarantine.is_empty() || !status.degraded.is_empty();
+    (parts.join("\n\n"), attention)
+}
+
+/// `listed = done + skipped + quarantined + in flight`, and how many of those done are delivered.
+pub(crate) fn ledger(objects: &Objects) -> String {
+    let header = ["OBJECTS", "LISTED", "DONE", "SKIPPED", "QUARANTINED", "IN FLIGHT", "DELIVERED", "BALANCED"];
+    let balanced = if objects.is_conserved() { "yes" } else { "NO" };
+    let mut row = vec!["all".to_owned()];
+    row.extend(cells(objects));
+    row.push(balanced.to_owned());
+    format!(
+        "{}\nskipped: {}\nquarantined: {}",
+        table(1, &header, vec![row]),
+        reasons(&objects.skipped, "nothing"),
+        reasons(&objects.quarantined, "nothing")
+    )
+}
+
+fn rows(status: &Status, now: Timestamp) -> String {
+    let row = |row: &Row| {
+        let mut cell = vec![row.account.clone(), row.region.clone(), row.source.clone()];
+        cell.extend(cells(&row.objects));
+        cell.push(since(row.newest_stamp.unwrap_or(0), now));
+        cell.push(since(row.last_listed.unwrap_or(0), now));
+        cell
+    };
+    let header = [
+        "ACCOUNT",
+        "REGION",
+        "SOURCE",
+        "LISTED",
+        "DONE",
+        "SKIPPED",
+        "QUARANTINED",
+        "IN FLIGHT",
+        "DELIVERED",
+        "NEWEST FILE",
+        "LISTED AGO",
+    ];
+    table(3, &header, status.rows.iter().map(row).collect())
+}
+
+fn cells(objects: &Objects) -> [String; 6] {
+    [
+        count(objects.listed),
+        count(objects.done),
+        count(objects.skipped.values().sum()),
+        count(objects.quarantined.values().sum()),
+        count(objects.in_flight),
+        count(objects.delivered),
+    ]
+}

@@ -1,0 +1,69 @@
+//! The aggregator's part of the status: the record ledger of each trail, lag, journal.
+
+use bytesize::ByteSize;
+use jiff::Timestamp;
+use orgtrail_aggregator::status::{Status, TrailStatus};
+
+use super::{reasons, since};
+use crate::terminal::{count, table};
+
+/// The text, and whether it needs a person.
+pub(crate) fn text(status: &Status, now: Timestamp) -> (String, bool) {
+    let mut parts = vec![ledger(status), places(status, now)];
+    let journal = &status.journal;
+    parts.push(format!(
+        "journal: {} objects wait ({} of {}), {} on disk, {} remembered for duplicates\nagents connected: {}\nquarantine: {}",
+        count(journal.objects_waiting),
+        ByteSize(journal.payload_bytes),
+        ByteSize(journal.capacity),
+        ByteSize(journal.disk_bytes),
+        ByteSize(journal.seen_bytes),
+        if status.agents_connected.is_empty() { "none".to_owned() } else { status.agents_connected.join(", ") },
+        reasons(&status.quarantine, "empty"),
+    ));
+    for degraded in &status.health.degraded {
+        parts.push(format!("degraded: {}: {} (since {})", degraded.part, degraded.reason, degraded.since));
+    }
+    let unbalanced = status.trails.iter().any(|trail| !trail.balanced);
+    let attention = unbalanced || !status.quarantine.is_empty() || !status.health.ready;
+    (parts.join("\n\n"), attention)
+}
+
+/// `read = delivered + duplicate + filtered + quarantined + pending`, one line a trail.
+pub(crate) fn ledger(status: &Status) -> String {
+    let records = &status.records;
+    let row = |trail: &TrailStatus| {
+        vec![
+            trail.name.clone(),
+            count(records.read),
+            count(trail.delivered),
+            count(records.duplicate),
+            count(trail.filtered),
+            count(records.quarantined),
+            count(trail.pending),
+            count(trail.before),
+            if trail.balanced { "yes" } else { "NO" }.to_owned(),
+        ]
+    };
+    let header =
+        ["RECORDS", "READ", "DELIVERED", "DUPLICATE", "FILTERED", "QUARANTINED", "PENDING", "BEFORE", "BALANCED"];
+    table(1, &header, status.trails.iter().map(row).collect())
+}
+
+fn places(status: &Status, now: Timestamp) -> String {
+    let row = |place: &orgtrail_aggregator::status::Place| {
+        vec![
+            place.account.clone(),
+            place.region.clone(),
+            count(place.read),
+            count(place.duplicate),
+            count(place.quarantined),
+            since(place.newest_event, now),
+            since(place.newest_stamp, now),
+            since(place.newest_delivered_stamp, now),
+        ]
+    };
+    let header =
+        ["ACCOUNT", "REGION", "READ", "DUPLICATE", "QUARANTINED", "NEWEST EVENT", "NEWEST FILE", "NEWEST DELIVERED"];
+    table(2, &header, status.places.iter().map(row).collect())
+}

@@ -1,0 +1,134 @@
+//! Real records and a reference organization, where the reference tools are beside the checkout; skipped elsewhere.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use orgtrail_cli::generate::event_ids;
+use orgtrail_event::gzip::{Deflater, Inflater};
+use orgtrail_tests::site::Site;
+
+fn reference(path: &str) -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared").join(path);
+    if !path.exists() {
+        eprintln!("skipped: {} is not there", path.display());
+        return None;
+    }
+    Some(path)
+}
+
+#[test]
+fn real_records_go_through_byte_for_byte() {
+    let Some(samples) = reference("samples/records.jsonl.gz") else { return };
+    let mut lines = Vec::new();
+    Inflater::new().inflate(&std::fs::read(samples).unwrap(), 1 << 30, &mut lines).unwrap();
+    let records: Vec<&[u8]> = lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
+    let mut distinct: Vec<&[u8]> = records.clone();
+    distinct.sort_unstable();
+    distinct.dedup();
+
+    let site = Site::new();
+    let folder = site.sources().join("bucket");
+    for (index, chunk) in records.chunks(40).enumerate() {
+        let day = format!("AWSLogs/111122223333/CloudTrail/us-east-1/2026/03/{:02}", 1 + index % 5);
+        let name = format!("111122223333_CloudTrail_us-east-1_202603{:02}T1005Z_{index:016}.json.gz", 1 + index % 5);
+        let json = [b"{\"Records\":[".as_slice(), &chunk.join(&b','), b"]}"].concat();
+        std::fs::create_dir_all(folder.join(&day)).unwrap();
+        std::fs::write(folder.join(day).join(name), Deflater::new(6).deflate(&json)).unwrap();
+    }
+    site.configure_locations(&[folder]).unwrap();
+    let (code, output) = site.run_once().unwrap();
+    assert_eq!(code, 0, "{output}");
+
+    let mut delivered = Vec::new();
+    for path in files(&site.trail_dir()) {
+        let mut json = Vec::new();
+        Inflater::new().inflate(&std::fs::read(path).unwrap(), 1 << 30, &mut json).unwrap();
+        let reader = orgtrail_event::log_file::read(&json, &orgtrail_event::log_file::Limits::default()).unwrap();
+        for item in reader {
+            let orgtrail_event::log_file::Item::Record(record) = item else { panic!("{item:?}") };
+            delivered.push(record.raw.to_vec());
+        }
+    }
+    delivered.sort_unstable();
+    // Twins without an eventID of their own but with the same bytes are one record.
+    assert_eq!(delivered.len(), distinct.len());
+    assert!(delivered.iter().map(Vec::as_slice).eq(distinct), "every record's bytes are those of its source");
+}
+
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else if path.to_string_lossy().ends_with(".json.gz") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+#[test]
+fn a_reference_organization_comes_out_exactly() {
+    reference_organization(&[]);
+}
+
+#[test]
+fn a_reference_organization_under_an_organization_trail_comes_out_exactly() {
+    reference_organization(&["--org", "o-abcdefghij", "--seed", "3"]);
+}
+
+fn reference_organization(more: &[&str]) {
+    let (Some(make), Some(check)) = (reference("tools/gen_org.py"), reference("tools/check_org.py")) else { return };
+    let site = Site::new();
+    let bucket = site.sources().join("bucket");
+    let made = Command::new("python3")
+        .arg(make)
+        .args([
+            "--accounts",
+            "4",
+            "--hours",
+            "6",
+            "--dup-rate",
+            "0.1",
+            "--bad-rate",
+            "0.08",
+            "--late-rate",
+            "0.05",
+            "--out",
+        ])
+        .arg(&bucket)
+        .args(more)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    site.configure_locations(std::slice::from_ref(&bucket)).unwrap();
+    let (code, output) = site.run_once().unwrap();
+    assert_eq!(code, 2, "bad files are in quarantine: {output}");
+
+    let ids_file = site.root().join("ids.txt");
+    let mut ids = std::fs::File::create(&ids_file).unwrap();
+    for (id, count) in event_ids(&site.trail_dir()).unwrap().counts {
+        for _ in 0..count {
+            writeln!(ids, "{id}").unwrap();
+        }
+    }
+    drop(ids);
+    let judged = Command::new("python3").arg(check).arg(&bucket).arg(&ids_file).output().unwrap();
+    let verdict = String::from_utf8_lossy(&judged.stdout).into_owned();
+    assert!(judged.status.success(), "{verdict}");
+
+    let manifest: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(bucket.join("manifest.json")).unwrap()).unwrap();
+    let (_, list, _) = site.verb(&["quarantine", "list", "--json"]).unwrap();
+    for bad in manifest["bad_files"].as_array().unwrap() {
+        let key = bad["key"].as_str().unwrap();
+        assert!(list.contains(key), "{bad} is not named in the quarantine");
+    }
+    let status = site.agent_status().unwrap();
+    assert_eq!(
+        status.objects.quarantined.values().sum::<u64>(),
+        manifest["bad_files"].as_array().unwrap().len() as u64
+    );
+}
