@@ -200,7 +200,7 @@ impl Emulator {
     fn start(kind: Kind) -> Option<Self> {
         if !has_python() {
             assert!(!in_ci(), "python3 is needed for the emulator {}, and CI is set", kind.name());
-            eprintln!("SKIPPED: no python3, so no emulator {}: nothing of AWS is tested here", kind.name());
+            tell(&format!("SKIPPED: no python3, so no emulator {}: nothing of AWS is tested here", kind.name()));
             return None;
         }
         Some(Self::try_start(kind).unwrap_or_else(|error| panic!("start the emulator {}: {error:#}", kind.name())))
@@ -252,7 +252,7 @@ impl Emulator {
 impl Drop for Emulator {
     fn drop(&mut self) {
         if let Err(error) = self.leash.wait() {
-            eprintln!("wait for the emulator {}: {error}", self.kind.name());
+            tell(&format!("wait for the emulator {}: {error}", self.kind.name()));
         }
     }
 }
@@ -277,7 +277,7 @@ fn install(kind: Kind) -> Result<PathBuf> {
     if complete.exists() {
         return Ok(environment);
     }
-    eprintln!("installing {} into {} (once, about a minute)", kind.lock(), environment.display());
+    tell(&format!("installing {} into {} (once, about a minute)", kind.lock(), environment.display()));
     if environment.exists() {
         fs::remove_dir_all(&environment)?;
     }
@@ -288,6 +288,12 @@ fn install(kind: Kind) -> Result<PathBuf> {
     run(&mut pip)?;
     File::create(&complete)?.write_all(&requirements)?;
     Ok(environment)
+}
+
+/// Writes past the test runner, which shows what a test prints only when it fails.
+fn tell(line: &str) {
+    // Without a standard error there is nobody to tell.
+    drop(writeln!(std::io::stderr(), "{line}"));
 }
 
 fn run(command: &mut Command) -> Result<()> {
