@@ -143,6 +143,7 @@ impl App {
             self.quarantine,
             self.clock,
             self.metrics,
+            self.health,
             flush,
             self.cancel.clone(),
         );

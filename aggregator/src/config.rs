@@ -98,6 +98,8 @@ pub struct TrailConfig {
 pub struct Ingest {
     /// gzip bytes of all agents that may be in work at once; agents wait beyond. Default: 256 MiB.
     pub memory: Bytes,
+    /// Streams that may be open at once; each agent has one. Default: 1000.
+    pub streams_max: usize,
     /// Largest gRPC message. Agents keep to what they are told. Default: 16 MiB, at least 1 MiB.
     pub message_bytes_max: Bytes,
     /// Largest object, gzip bytes; a larger one ends the agent's stream. Default: 64 MiB, which is also what agents send
@@ -185,6 +187,7 @@ impl Default for Ingest {
     fn default() -> Self {
         Self {
             memory: Bytes::mib(256),
+            streams_max: 1000,
             message_bytes_max: Bytes::mib(16),
             object_bytes_max: Bytes::mib(64),
             inflated_bytes_max: Bytes::mib(512),
@@ -304,9 +307,10 @@ impl Config {
         if !(1..=12).contains(&self.deliver.gzip_level) {
             problems.push("deliver.gzip_level", "not from 1 to 12; the default is 6");
         }
-        let concurrency = self.deliver.concurrency as u64;
+        let (concurrency, streams) = (self.deliver.concurrency as u64, self.ingest.streams_max as u64);
+        let entries = self.quarantine.entries_max;
         for (key, value) in
-            [("deliver.concurrency", concurrency), ("quarantine.entries_max", self.quarantine.entries_max)]
+            [("deliver.concurrency", concurrency), ("ingest.streams_max", streams), ("quarantine.entries_max", entries)]
         {
             if value == 0 {
                 problems.push(key, "must be at least 1");

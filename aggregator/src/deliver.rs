@@ -142,14 +142,20 @@ impl Delivery {
         let puts: Vec<_> = plan.outputs.iter().map(|output| deliver(Arc::clone(&self.line), output.clone())).collect();
         let mut puts = stream::iter(puts).buffer_unordered(self.settings.concurrency);
         let mut rows: HashMap<Place, Delivered> = HashMap::new();
-        while let Some(put) = puts.next().await {
+        loop {
+            // Cancel-safe: the plan stays written down, and its next run finds what was put.
+            let put = tokio::select! {
+                biased;
+                () = self.line.destination.cancel.cancelled() => return Ok(Err(Cancelled)),
+                put = puts.next() => put,
+            };
             match put {
-                Ok((place, row)) => rows.entry(place).or_default().add(&row),
-                Err(Stop::Cancelled) => return Ok(Err(Cancelled)),
-                Err(Stop::Journal(error)) => return Err(error),
+                None => return Ok(Ok(rows)),
+                Some(Ok((place, row))) => rows.entry(place).or_default().add(&row),
+                Some(Err(Stop::Cancelled)) => return Ok(Err(Cancelled)),
+                Some(Err(Stop::Journal(error))) => return Err(error),
             }
         }
-        Ok(Ok(rows))
     }
 
     async fn advance(&self, end: Seq, delivered: HashMap<Place, Delivered>) -> Result<(), journal::Error> {

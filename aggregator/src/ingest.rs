@@ -19,8 +19,9 @@ use futures::stream::{self, FuturesUnordered, StreamExt};
 use orgtrail_proto::{Batch, Disposition, Hello, Inbound, Ingest, Object, Outbound, Peer, ToAgent, ToAggregator};
 use orgtrail_service::budget::Budget;
 use orgtrail_service::clock::Clock;
+use orgtrail_service::health::Health;
 use orgtrail_service::quarantine::{Entry, Id, Quarantine};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -31,6 +32,9 @@ use crate::metrics::Metrics;
 use agents::{Accounts, Agents};
 use assemble::Assembly;
 use scan::{Bad, Scan, Scanner};
+
+/// The part of health that a full journal degrades.
+const PART: &str = "journal";
 
 /// How long a new stream may take to say who it is.
 const HELLO_WITHIN: Duration = Duration::from_secs(10);
@@ -48,8 +52,10 @@ pub(crate) struct Service {
     quarantine: Arc<Quarantine>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
+    health: Health,
     settings: config::Ingest,
     memory: Budget,
+    streams: Arc<Semaphore>,
     scanners: Scanners,
     flush: watch::Sender<Seq>,
     cancel: CancellationToken,
@@ -69,6 +75,7 @@ impl Service {
         quarantine: Arc<Quarantine>,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
+        health: Health,
         flush: watch::Sender<Seq>,
         cancel: CancellationToken,
     ) -> Self {
@@ -80,7 +87,9 @@ impl Service {
             quarantine,
             clock,
             metrics,
+            health,
             memory: Budget::new(config.ingest.memory),
+            streams: Arc::new(Semaphore::new(config.ingest.streams_max)),
             settings: config.ingest.clone(),
             scanners: Scanners { permits: Semaphore::new(cores), idle: Mutex::default(), inflated_bytes_max },
             flush,
@@ -94,6 +103,7 @@ struct Stream {
     service: Arc<Service>,
     accounts: Arc<Accounts>,
     assembly: Assembly,
+    _place: OwnedSemaphorePermit,
 }
 
 /// Newtype, so that the trait can be implemented for a shared service.
@@ -103,6 +113,9 @@ pub(crate) struct Shared(pub(crate) Arc<Service>);
 impl Ingest for Shared {
     async fn open(&self, peer: Peer, mut inbound: Inbound) -> Result<Outbound, Status> {
         let service = Arc::clone(&self.0);
+        let Ok(place) = Arc::clone(&service.streams).try_acquire_owned() else {
+            return Err(Status::resource_exhausted("too many streams are open (ingest.streams_max)"));
+        };
         let hello = match tokio::time::timeout(HELLO_WITHIN, inbound.next()).await {
             Ok(Some(Ok(ToAggregator::Hello(hello)))) => hello,
             Ok(Some(Err(status))) => return Err(status),
@@ -111,7 +124,8 @@ impl Ingest for Shared {
         let accounts = service.admit(&peer, &hello)?;
         let (answers, outbound) = mpsc::channel(BATCHES_MAX);
         let assembly = Assembly::new(service.settings.object_bytes_max.as_u64());
-        let driver = Stream { service, accounts: Arc::new(accounts), assembly }.run(hello, inbound, answers);
+        let driver =
+            Stream { service, accounts: Arc::new(accounts), assembly, _place: place }.run(hello, inbound, answers);
         // The driver says something itself only when it ends the stream with a status.
         let end = stream::once(driver).filter_map(|ended| std::future::ready(ended.err().map(Err)));
         Ok(Box::pin(stream::select(ReceiverStream::new(outbound).map(Ok), end)))
@@ -198,9 +212,7 @@ async fn answer(
 ) -> Result<ToAgent, Status> {
     let batch_id = batch.id;
     if let Err(full) = service.journal.room_for(bytes_of(&batch)) {
-        service.metrics.pushed_back.inc_by(batch.objects.len() as u64);
-        let retry = Disposition::Retry { after: RETRY_AFTER, detail: full.to_string() };
-        return Ok(ToAgent::Answer { batch_id, dispositions: vec![retry; batch.objects.len()] });
+        return Ok(ToAgent::Answer { batch_id, dispositions: service.push_back(batch.objects.len(), &full) });
     }
     let scans = service.scan(&accounts, batch.objects).await?;
     let mut dispositions = vec![None; scans.len()];
@@ -227,10 +239,7 @@ async fn answer(
             appended.into_iter().map(|one| Disposition::Accepted { seq: one.seq, damage: one.damage }).collect()
         }
         Err(journal::Error::Stopped(why)) => return Err(Status::unavailable(why)),
-        Err(full) => {
-            service.metrics.pushed_back.inc_by(count as u64);
-            vec![Disposition::Retry { after: RETRY_AFTER, detail: full.to_string() }; count]
-        }
+        Err(full) => service.push_back(count, &full),
     };
     for (index, disposition) in places.into_iter().zip(appended) {
         dispositions[index] = Some(disposition);
@@ -245,6 +254,13 @@ impl Service {
             tracing::error!(agent.name = hello.agent, error = %refused, "refused an agent");
             Status::permission_denied(refused.to_string())
         })
+    }
+
+    /// The journal can't take these now: their agent waits, and readiness says why.
+    fn push_back(&self, objects: usize, full: &journal::Error) -> Vec<Disposition> {
+        self.metrics.pushed_back.inc_by(objects as u64);
+        self.health.set_degraded(PART, full.to_string());
+        vec![Disposition::Retry { after: RETRY_AFTER, detail: full.to_string() }; objects]
     }
 
     /// Scans on a blocking thread, one batch a core.
