@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::generate::{FileKind, Manifest, Plan, event_ids, generate};
 use crate::setup::{Content, load_file};
 use crate::status;
-use crate::terminal::{count, progress};
+use crate::terminal::{count, progress, table};
 
 /// The demo's organization.
 const ORGANIZATION: &str = "o-exampleorg1";
@@ -64,6 +64,7 @@ async fn demo(arguments: Arguments, cancel: CancellationToken) -> anyhow::Result
     let manifest = sources(&dir, arguments.records)?;
     configure(&dir, &manifest)?;
     let outcome = deliver(&dir, &manifest, cancel).await?;
+    ensure!(outcome.complete, "stopped before everything was delivered; run it again to go on");
     report(&dir, &arguments.dir, &manifest, &outcome)
 }
 
@@ -177,14 +178,24 @@ fn configuration(path: &Path) -> anyhow::Result<Content> {
     Ok(file.content)
 }
 
+/// The quarantined objects, named from the sources' folder on.
+fn quarantined(dir: &Path, outcome: &Outcome) -> String {
+    let sources = format!("file://{}/", dir.join("sources").display());
+    let row = |object: &orgtrail_agent::QuarantinedObject| {
+        let name = object.subject.strip_prefix(&sources).unwrap_or(&object.subject);
+        vec![object.reason.clone(), name.to_owned()]
+    };
+    table(2, &["REASON", "OBJECT"], outcome.quarantined.iter().map(row).collect())
+}
+
 /// Compares what was delivered with what was made, and says what to try next.
 fn report(dir: &Path, given: &Path, manifest: &Manifest, outcome: &Outcome) -> anyhow::Result<Exit> {
-    println!("{outcome}\n");
     let now: Timestamp = clock::system().now();
     for name in ["agent.toml", "aggregator.toml"] {
         let file = load_file(&dir.join(name))?.map_err(|problem| anyhow::anyhow!("{problem}"))?;
         println!("{}\n", status::report(&file, now)?.summary);
     }
+    println!("In quarantine, for a person to look at:\n{}\n", quarantined(dir, outcome));
     let delivered = event_ids(&dir.join("org-trail")).context("read the delivered trail")?;
     let doubled = delivered.counts.values().filter(|count| **count > 1).count();
     ensure!(
