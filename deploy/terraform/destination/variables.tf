@@ -1,0 +1,27 @@
+variable "bucket" {
+  description = "The bucket to make."
+  type        = string
+}
+
+variable "prefix" {
+  description = "The prefix that the trail is delivered under, without slashes around it; empty for none."
+  type        = string
+  default     = ""
+}
+
+variable "aggregator_role_arn" {
+  description = "The role that the aggregator runs as, or the role_arn of its trail."
+  type        = string
+}
+
+variable "reader_role_arns" {
+  description = "Roles that may decrypt what is delivered. Their permission to read the bucket is their own policy's."
+  type        = list(string)
+  default     = []
+}
+
+variable "tags" {
+  description = "Tags of the bucket and the key."
+  type        = map(string)
+  default     = {}
+}
