@@ -268,3 +268,6 @@ fn account(status: &Status, quarantine: &Quarantine, complete: bool, elapsed: Du
         elapsed,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -165,7 +165,8 @@ impl Checkpoint {
                     claimed.new += 1;
                     claimed.taken.push((listed, Claim::new(key, resolves, &self.held)));
                 }
-                Take::Again => claimed.taken.push((listed, Claim::new(key, false, &self.held))),
+                // It may have been taken out of quarantine before whatever ended its last attempt.
+                Take::Again => claimed.taken.push((listed, Claim::new(key, true, &self.held))),
             }
         }
         tx.commit()?;
