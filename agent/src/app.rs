@@ -134,67 +134,15 @@ impl App {
         let started = Instant::now();
         // Cancelled by the caller, by a failed task, or when a run with `once` is done.
         let stop = cancel.child_token();
-        let Self { config, options, state_dir, checkpoint, quarantine, sources, health, registry, metrics, .. } = self;
-        let clock = Arc::clone(&options.clock);
-        let mut tasks = Tasks::new(stop.clone());
-
-        let (objects_tx, objects) = mpsc::channel(OBJECTS_WAITING);
-        let (fetched_tx, fetched) = mpsc::channel(FETCHED_WAITING);
-        let (batches_tx, batches) = mpsc::channel(BATCHES_WAITING);
-        let aside = Aside::new(Arc::clone(&quarantine), Arc::clone(&clock), health.clone());
-        let (answers, epochs) =
-            ship::Answers::new(Arc::clone(&checkpoint), aside.clone(), Arc::clone(&clock), metrics.clone());
-        let (ship, link) = ship::Stage::new(
-            config.ship.clone(),
-            &config.name,
-            self.endpoint,
-            answers,
-            health.clone(),
-            metrics.clone(),
-            batches,
-        );
-        let folders = discover::Folders::default();
-        let context = discover::Context {
-            checkpoint: Arc::clone(&checkpoint),
-            folders: folders.clone(),
-            clock: Arc::clone(&clock),
-            health: health.clone(),
-            metrics: metrics.clone(),
-            out: objects_tx.clone(),
-        };
-        let reporter = Reporter {
-            name: config.name.clone(),
-            endpoint: config.aggregator.endpoint.clone(),
-            sources: sources.iter().map(|source| (source.location.clone(), source.name.clone())).collect(),
-            checkpoint: Arc::clone(&checkpoint),
-            quarantine: Arc::clone(&quarantine),
-            folders: folders.clone(),
-            link: link.clone(),
-            health: health.clone(),
-        };
-        let (discover, found) = discover::Stage::new(config.discover.clone(), options.once, sources, context, epochs);
-        let (retries, retry_rounds) =
-            Retries::new(Arc::clone(&quarantine), Arc::clone(&checkpoint), folders.clone(), health.clone(), objects_tx);
-        let fetching =
-            fetch::Shared::new(config.fetch.clone(), Arc::clone(&checkpoint), aside, health.clone(), metrics);
-        let fetch = fetch::Stage::new(fetching, self.budget, objects, fetched_tx);
-        let batch = batch::Stage::new(config.batch.clone(), fetched, batches_tx);
-
-        tasks.spawn("discover", discover.run(stop.clone()));
-        tasks.spawn("retries", retries.run(stop.clone()));
-        tasks.spawn("fetch", fetch.run(stop.clone()));
-        tasks.spawn("batch", batch.run());
-        tasks.spawn("ship", ship.run(stop.clone()));
-        let status = status_file(&state_dir, &config, Arc::clone(&clock), reporter.clone());
-        let pages = pages(&health, registry, status.clone());
-        let http = self.http.serve(pages, stop.clone());
+        let Stages { mut tasks, drain, reporter } = self.start(&stop);
+        let Self { config, options, state_dir, checkpoint, quarantine, http, health, registry, .. } = self;
+        let status = status_file(&state_dir, &config, Arc::clone(&options.clock), reporter.clone());
+        let http = http.serve(pages(&health, registry, status.clone()), stop.clone());
         tasks.spawn("http", async move { Ok(http.await?) });
         tasks.spawn("status", status.clone().run(stop.clone()));
-        let drain =
-            Drain { checkpoint: Arc::clone(&checkpoint), folders, discover: found, link, retries: retry_rounds };
         tracing::info!(agent.name = config.name, aggregator.endpoint = config.aggregator.endpoint, "agent is up");
 
-        let complete = until_stopped(options, drain, &stop).await;
+        let complete = until_stopped(&options, drain, &stop).await;
         stop.cancel();
         let ended = tokio::time::timeout(config.grace_period.mul_f64(0.9), tasks.join()).await;
         let outcome = tokio::task::spawn_blocking(move || {
@@ -216,10 +164,85 @@ impl App {
         }
         Ok(outcome)
     }
+
+    /// Connects the stages and starts them.
+    fn start(&self, stop: &CancellationToken) -> Stages {
+        let Self { config, options, checkpoint, quarantine, sources, health, metrics, .. } = self;
+        let clock = &options.clock;
+        let (objects_tx, objects) = mpsc::channel(OBJECTS_WAITING);
+        let (fetched_tx, fetched) = mpsc::channel(FETCHED_WAITING);
+        let (batches_tx, batches) = mpsc::channel(BATCHES_WAITING);
+        let folders = discover::Folders::default();
+        let aside = Aside::new(Arc::clone(quarantine), Arc::clone(clock), health.clone());
+
+        let (answers, epochs) =
+            ship::Answers::new(Arc::clone(checkpoint), aside.clone(), Arc::clone(clock), metrics.clone());
+        let (endpoint, ship_metrics) = (self.endpoint.clone(), metrics.clone());
+        let (ship, link) = ship::Stage::new(
+            config.ship.clone(),
+            &config.name,
+            endpoint,
+            answers,
+            health.clone(),
+            ship_metrics,
+            batches,
+        );
+        let batch = batch::Stage::new(config.batch.clone(), fetched, batches_tx);
+        let fetching =
+            fetch::Shared::new(config.fetch.clone(), Arc::clone(checkpoint), aside, health.clone(), metrics.clone());
+        let fetch = fetch::Stage::new(fetching, self.budget.clone(), objects, fetched_tx);
+        let (retries, rounds) = Retries::new(
+            Arc::clone(quarantine),
+            Arc::clone(checkpoint),
+            folders.clone(),
+            health.clone(),
+            objects_tx.clone(),
+        );
+        let context = discover::Context {
+            checkpoint: Arc::clone(checkpoint),
+            folders: folders.clone(),
+            clock: Arc::clone(clock),
+            health: health.clone(),
+            metrics: metrics.clone(),
+            out: objects_tx,
+        };
+        let (discover, found) =
+            discover::Stage::new(config.discover.clone(), options.once, sources.clone(), context, epochs);
+
+        let mut tasks = Tasks::new(stop.clone());
+        tasks.spawn("discover", discover.run(stop.clone()));
+        tasks.spawn("retries", retries.run(stop.clone()));
+        tasks.spawn("fetch", fetch.run(stop.clone()));
+        tasks.spawn("batch", batch.run());
+        tasks.spawn("ship", ship.run(stop.clone()));
+        let reporter = self.reporter(folders.clone(), link.clone());
+        let drain = Drain { checkpoint: Arc::clone(checkpoint), folders, discover: found, link, retries: rounds };
+        Stages { tasks, drain, reporter }
+    }
+
+    fn reporter(&self, folders: discover::Folders, link: ship::Handle) -> Reporter {
+        Reporter {
+            name: self.config.name.clone(),
+            endpoint: self.config.aggregator.endpoint.clone(),
+            sources: self.sources.iter().map(|source| (source.location.clone(), source.name.clone())).collect(),
+            checkpoint: Arc::clone(&self.checkpoint),
+            quarantine: Arc::clone(&self.quarantine),
+            folders,
+            link,
+            health: self.health.clone(),
+        }
+    }
+}
+
+/// The running stages and their faces.
+struct Stages {
+    tasks: Tasks,
+    drain: Drain,
+    reporter: Reporter,
 }
 
 /// True when a run with `once` has nothing left to do.
-async fn until_stopped(options: Options, drain: Drain, stop: &CancellationToken) -> bool {
+async fn until_stopped(options: &Options, drain: Drain, stop: &CancellationToken) -> bool {
     let deadline = async {
         match options.timeout.filter(|_| options.once) {
             Some(timeout) => tokio::time::sleep(timeout).await,
