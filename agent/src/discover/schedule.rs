@@ -21,6 +21,8 @@ use super::walk::{Walked, walk};
 use super::{Config, Context, Handle};
 use crate::object::{Source, SourceFolder};
 
+/// The loop turns once a second at least; this long without a turn, and `/healthz` asks for a restart.
+const STUCK_AFTER: Duration = Duration::from_secs(120);
 /// Pause after the first failure.
 const FAILED_PAUSE_MIN: Duration = Duration::from_secs(1);
 /// How often folders are looked at whose objects failed behind a listing.
@@ -109,7 +111,9 @@ impl Stage {
         self.due.extend((0..self.walks.len()).map(|walk| Reverse((now, Due::Walk(walk)))));
         let mut epochs_end = false;
         let mut look = tokio::time::interval(LOOK_INTERVAL);
+        let beat = self.context.health.watch("discover", STUCK_AFTER);
         loop {
+            beat.tick();
             self.start_due();
             let now_quiet = self.is_quiet();
             self.quiet.send_if_modified(|quiet| std::mem::replace(quiet, now_quiet) != now_quiet);
