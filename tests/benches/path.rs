@@ -15,7 +15,7 @@ use orgtrail_cli::generate::{Manifest, Plan, Size};
 use orgtrail_cli::terminal::{count, table};
 use orgtrail_event::gzip::Inflater;
 use orgtrail_event::log_file::{Item, Limits, read};
-use orgtrail_tests::process::Process;
+use orgtrail_tests::process::{Process, program};
 use orgtrail_tests::site::Site;
 
 fn main() {
@@ -24,6 +24,8 @@ fn main() {
         ("fat", Size::FAT, size("BENCH_FAT_RECORDS", 1_000_000)),
         ("tiny", Size::TINY, size("BENCH_TINY_RECORDS", 150_000)),
     ];
+    // Built before anything is timed.
+    program("orgtrail");
     let mut rows = Vec::new();
     for (name, sizes, records) in organizations {
         let plan = Plan {

@@ -22,8 +22,8 @@ pub fn program(name: &str) -> PathBuf {
         let folder = own.parent().and_then(Path::parent).expect("tests lie in target/<profile>/deps").to_owned();
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut build = Command::new(cargo);
-        build.args(["build", "--quiet", "--locked", "--bins", "-p", "orgtrail-agent", "-p", "orgtrail-aggregator"]);
-        build.args(["-p", "orgtrail-cli"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+        // The whole workspace, so that nothing is compiled a second time with other features than the tests have.
+        build.args(["build", "--quiet", "--locked", "--bins", "--workspace"]).current_dir(env!("CARGO_MANIFEST_DIR"));
         if folder.ends_with("release") {
             build.arg("--release");
         }
