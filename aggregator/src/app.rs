@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::Context as _;
 use orgtrail_cloud::open_store;
 use orgtrail_service::clock::Clock;
 use orgtrail_service::health::Health;
@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::deliver::put::Destination;
 use crate::deliver::{Delivery, Line, Settings};
-use crate::ingest::{Service, Shared};
+use crate::ingest::{Context, Service, Shared};
 use crate::journal::{self, Journal, Writer};
 use crate::metrics::{Ledger, Metrics};
 use crate::status::{Status, status};
@@ -137,16 +137,16 @@ impl App {
             tasks.spawn("deliver", async move { Ok(delivery.run().await?) });
         }
 
-        let service = Service::new(
-            &self.config,
-            self.journal,
-            self.quarantine,
-            self.clock,
-            self.metrics,
-            self.health,
+        let context = Context {
+            journal: self.journal,
+            quarantine: self.quarantine,
+            clock: self.clock,
+            metrics: self.metrics,
+            health: self.health,
             flush,
-            self.cancel.clone(),
-        );
+            cancel: self.cancel.clone(),
+        };
+        let service = Service::new(&self.config, context);
         let message_bytes_max = self.config.ingest.message_bytes_max.as_usize();
         let service = orgtrail_proto::service(Arc::new(Shared(Arc::new(service))), message_bytes_max);
         let mut server = tonic::transport::Server::builder()

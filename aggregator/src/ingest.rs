@@ -31,7 +31,7 @@ use crate::journal::{self, Journal, Prepared, Seq};
 use crate::metrics::Metrics;
 use agents::{Accounts, Agents};
 use assemble::Assembly;
-use scan::{Bad, Scan, Scanner};
+use scan::{Bad, Rejection, Scan, Scanner};
 
 /// The part of health that a full journal degrades.
 const PART: &str = "journal";
@@ -48,17 +48,11 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Answers every stream; see the module's description.
 pub(crate) struct Service {
     agents: Agents,
-    journal: Journal,
-    quarantine: Arc<Quarantine>,
-    clock: Arc<dyn Clock>,
-    metrics: Arc<Metrics>,
-    health: Health,
+    context: Context,
     settings: config::Ingest,
     memory: Budget,
     streams: Arc<Semaphore>,
     scanners: Scanners,
-    flush: watch::Sender<Seq>,
-    cancel: CancellationToken,
 }
 
 /// As many scanners as there are cores, each with its buffers.
@@ -68,32 +62,29 @@ struct Scanners {
     inflated_bytes_max: usize,
 }
 
+/// The parts of the process that ingest works with.
+pub(crate) struct Context {
+    pub(crate) journal: Journal,
+    pub(crate) quarantine: Arc<Quarantine>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) health: Health,
+    /// Everything below this seq is to be delivered without waiting.
+    pub(crate) flush: watch::Sender<Seq>,
+    pub(crate) cancel: CancellationToken,
+}
+
 impl Service {
-    pub(crate) fn new(
-        config: &config::Config,
-        journal: Journal,
-        quarantine: Arc<Quarantine>,
-        clock: Arc<dyn Clock>,
-        metrics: Arc<Metrics>,
-        health: Health,
-        flush: watch::Sender<Seq>,
-        cancel: CancellationToken,
-    ) -> Self {
+    pub(crate) fn new(config: &config::Config, context: Context) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let inflated_bytes_max = config.ingest.inflated_bytes_max.as_usize();
         Self {
             agents: Agents::new(&config.agents),
-            journal,
-            quarantine,
-            clock,
-            metrics,
-            health,
+            context,
             memory: Budget::new(config.ingest.memory),
             streams: Arc::new(Semaphore::new(config.ingest.streams_max)),
             settings: config.ingest.clone(),
             scanners: Scanners { permits: Semaphore::new(cores), idle: Mutex::default(), inflated_bytes_max },
-            flush,
-            cancel,
         }
     }
 }
@@ -135,10 +126,10 @@ impl Ingest for Shared {
 impl Stream {
     async fn run(mut self, hello: Hello, mut inbound: Inbound, answers: mpsc::Sender<ToAgent>) -> Result<(), Status> {
         let service = Arc::clone(&self.service);
-        let _connected = service.metrics.agent_connected(&hello.agent);
-        let mut delivered = service.journal.watch_delivered();
+        let _connected = service.context.metrics.agent_connected(&hello.agent);
+        let mut delivered = service.context.journal.watch_delivered();
         let welcome = ToAgent::Welcome {
-            epoch: service.journal.epoch(),
+            epoch: service.context.journal.epoch(),
             message_bytes_max: service.settings.message_bytes_max.as_usize(),
         };
         send(&answers, welcome).await?;
@@ -151,7 +142,7 @@ impl Stream {
             // Cancel-safe: every arm's future either loses nothing when dropped (next, changed, cancelled) or is kept in
             // `waiting` or `working` between rounds.
             tokio::select! {
-                () = service.cancel.cancelled(), if open => open = false,
+                () = service.context.cancel.cancelled(), if open => open = false,
                 Some(answered) = working.next(), if !working.is_empty() => {
                     send(&answers, answered?).await?;
                 }
@@ -187,7 +178,7 @@ impl Stream {
                 self.assembly.push(part).map_err(|error| Status::invalid_argument(error.to_string()))
             }
             ToAggregator::Flush => {
-                self.service.flush.send_replace(*self.service.journal.watch_head().borrow());
+                self.service.context.flush.send_replace(*self.service.context.journal.watch_head().borrow());
                 Ok(None)
             }
             ToAggregator::Hello(_) => Err(Status::invalid_argument("Hello comes once")),
@@ -211,7 +202,7 @@ async fn answer(
     _permit: orgtrail_service::budget::Permit,
 ) -> Result<ToAgent, Status> {
     let batch_id = batch.id;
-    if let Err(full) = service.journal.room_for(bytes_of(&batch)) {
+    if let Err(full) = service.context.journal.room_for(bytes_of(&batch)) {
         return Ok(ToAgent::Answer { batch_id, dispositions: service.push_back(batch.objects.len(), &full) });
     }
     let scans = service.scan(&accounts, batch.objects).await?;
@@ -220,13 +211,13 @@ async fn answer(
     let mut places = Vec::with_capacity(scans.len());
     for (index, scan) in scans.into_iter().enumerate() {
         match scan {
-            Scan::Reject { reason, detail } => {
-                service.metrics.rejected(reason);
+            Scan::Reject(Rejection { reason, detail }) => {
+                service.context.metrics.rejected(reason);
                 dispositions[index] = Some(Disposition::Reject { reason: reason.to_owned(), detail });
             }
             Scan::LogFile(object, bad) => match service.quarantine_bad(&object, bad).await {
                 Ok(()) => {
-                    prepared.push(object);
+                    prepared.push(*object);
                     places.push(index);
                 }
                 Err(detail) => dispositions[index] = Some(Disposition::Retry { after: RETRY_AFTER, detail }),
@@ -234,7 +225,7 @@ async fn answer(
         }
     }
     let count = prepared.len();
-    let appended = match service.journal.append(prepared).await {
+    let appended = match service.context.journal.append(prepared).await {
         Ok(appended) => {
             appended.into_iter().map(|one| Disposition::Accepted { seq: one.seq, damage: one.damage }).collect()
         }
@@ -258,8 +249,8 @@ impl Service {
 
     /// The journal can't take these now: their agent waits, and readiness says why.
     fn push_back(&self, objects: usize, full: &journal::Error) -> Vec<Disposition> {
-        self.metrics.pushed_back.inc_by(objects as u64);
-        self.health.set_degraded(PART, full.to_string());
+        self.context.metrics.pushed_back.inc_by(objects as u64);
+        self.context.health.set_degraded(PART, full.to_string());
         vec![Disposition::Retry { after: RETRY_AFTER, detail: full.to_string() }; objects]
     }
 
@@ -280,12 +271,12 @@ impl Service {
     fn scan_one(&self, scanner: &mut Scanner, accounts: &Accounts, object: Object) -> Scan {
         let log_key = match scan::log_key(&object.reference.key) {
             Ok(log_key) => log_key,
-            Err(reject) => return reject,
+            Err(rejection) => return Scan::Reject(rejection),
         };
         let account = &log_key.folder.account;
         if !accounts.contain(account) {
             let detail = format!("this agent is not registered for account {account}: see [[agents]] accounts");
-            return Scan::Reject { reason: "not_authorized", detail };
+            return Scan::Reject(Rejection { reason: "not_authorized", detail });
         }
         scanner.scan(object, log_key)
     }
@@ -295,9 +286,9 @@ impl Service {
         if bad.is_empty() {
             return Ok(());
         }
-        let now = self.clock.now();
+        let now = self.context.clock.now();
         let entries: Vec<_> = bad.into_iter().map(|bad| Self::entry(object, bad, now)).collect();
-        let quarantine = Arc::clone(&self.quarantine);
+        let quarantine = Arc::clone(&self.context.quarantine);
         let put = tokio::task::spawn_blocking(move || {
             entries.into_iter().try_for_each(|entry| quarantine.put(entry).map(drop))
         });

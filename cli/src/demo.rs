@@ -63,7 +63,7 @@ async fn demo(arguments: Arguments, cancel: CancellationToken) -> anyhow::Result
     let dir = arguments.dir.canonicalize()?;
     let manifest = sources(&dir, arguments.records)?;
     configure(&dir, &manifest)?;
-    let outcome = deliver(&dir, &manifest, cancel).await?;
+    let outcome = Box::pin(deliver(&dir, &manifest, cancel)).await?;
     ensure!(outcome.complete, "stopped before everything was delivered; run it again to go on");
     report(&dir, &arguments.dir, &manifest, &outcome)
 }

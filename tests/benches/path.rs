@@ -140,7 +140,8 @@ impl Usage {
             self.cpu = self.cpu.max(cpu);
         }
         let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
-        let kib = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix("kB")?.trim().parse().ok());
+        let kib =
+            status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix("kB")?.trim().parse().ok());
         self.peak_rss = self.peak_rss.max(kib.unwrap_or(0_u64) << 10);
     }
 }

@@ -27,14 +27,18 @@ pub(crate) struct Scanner {
 #[derive(Debug)]
 pub(crate) enum Scan {
     /// A log file; its bad stretches are to be quarantined before it goes on.
-    LogFile(Prepared, Vec<Bad>),
+    LogFile(Box<Prepared>, Vec<Bad>),
     /// Nothing that will ever be one.
-    Reject {
-        /// A snake_case word.
-        reason: &'static str,
-        /// What exactly is wrong.
-        detail: String,
-    },
+    Reject(Rejection),
+}
+
+/// Why an object will never be taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Rejection {
+    /// A snake_case word.
+    pub(crate) reason: &'static str,
+    /// What exactly is wrong.
+    pub(crate) detail: String,
 }
 
 /// A stretch of a file that holds no readable record.
@@ -48,10 +52,10 @@ pub(crate) struct Bad {
 }
 
 /// The key of an object that can be a log file.
-pub(crate) fn log_key(key: &str) -> Result<LogKey, Scan> {
+pub(crate) fn log_key(key: &str) -> Result<LogKey, Rejection> {
     match classify(key) {
         ObjectKey::Log(key) => Ok(key),
-        other => Err(Scan::Reject {
+        other => Err(Rejection {
             reason: "not_a_log_file",
             detail: format!(
                 "key is that of {}",
@@ -81,16 +85,16 @@ impl Scanner {
     fn look(&mut self, object: Object, log_key: LogKey) -> Scan {
         let inflated = match self.inflater.inflate(&object.gzip, self.inflated_bytes_max, &mut self.json) {
             Ok(inflated) => inflated,
-            Err(error) => return Scan::Reject { reason: "corrupt", detail: error.to_string() },
+            Err(error) => return Scan::Reject(Rejection { reason: "corrupt", detail: error.to_string() }),
         };
         let reader = match log_file::read(&self.json, &self.limits) {
             Ok(reader) => reader,
             Err(error) => {
                 let reason = match error {
-                    log_file::Error::NoRecords { .. } => "no_records",
+                    log_file::Error::NoRecords => "no_records",
                     _ => "not_json",
                 };
-                return Scan::Reject { reason, detail: error.to_string() };
+                return Scan::Reject(Rejection { reason, detail: error.to_string() });
             }
         };
         let mut records = Vec::new();
@@ -129,7 +133,7 @@ impl Scanner {
             damage: damage(&bad),
             newest_event,
         };
-        Scan::LogFile(prepared, bad)
+        Scan::LogFile(Box::new(prepared), bad)
     }
 }
 

@@ -201,7 +201,7 @@ mod tests {
         let mut seen = Seen::new(0);
         for hour in 0..50 {
             for n in 0..20 {
-                let _ = seen.insert(BucketKey { hour, account: 1 }, &id(n, 1), nothing);
+                seen.insert(BucketKey { hour, account: 1 }, &id(n, 1), nothing).expect("nothing to load");
             }
         }
         for hour in 0..50 {

@@ -1,3 +1,5 @@
+//! What the generator promises its users.
+
 #![allow(clippy::unwrap_used)]
 
 use std::collections::{BTreeMap, BTreeSet};
