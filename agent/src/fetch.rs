@@ -55,7 +55,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             concurrency: 64,
-            memory: Bytes::mib(256),
+            memory: Bytes::mib(64),
             object_bytes_max: Bytes::mib(64),
             inflated_bytes_max: Bytes::mib(512),
         }

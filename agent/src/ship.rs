@@ -61,7 +61,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            window: Bytes::mib(64),
+            window: Bytes::mib(32),
             reconnect_min: Duration::from_millis(250),
             reconnect_max: Duration::from_secs(30),
         }

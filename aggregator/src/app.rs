@@ -13,8 +13,9 @@ use orgtrail_service::quarantine::Quarantine;
 use orgtrail_service::state_dir::{StateDir, StatusFile};
 use orgtrail_service::tasks::Tasks;
 use orgtrail_service::telemetry;
+use orgtrail_service::workers::Workers;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 
@@ -123,14 +124,13 @@ impl App {
         tasks.spawn("journal", async move { Ok(self.writer.run(cancel).await?) });
 
         let flush = watch::Sender::new(0);
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let encoders = Arc::new(Semaphore::new(cores));
+        let workers = Workers::start("worker").context("start the worker threads")?;
         for destination in self.destinations {
             let line = Line {
                 journal: self.journal.clone(),
                 destination,
                 level: self.config.deliver.gzip_level,
-                encoders: Arc::clone(&encoders),
+                workers: Arc::clone(&workers),
             };
             let settings = Settings::new(&self.config.deliver);
             let delivery = Delivery { line: Arc::new(line), settings, flush: flush.subscribe() };
@@ -143,6 +143,7 @@ impl App {
             clock: self.clock,
             metrics: self.metrics,
             health: self.health,
+            workers,
             flush,
             cancel: self.cancel.clone(),
         };

@@ -96,7 +96,7 @@ pub struct TrailConfig {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Ingest {
-    /// gzip bytes of all agents that may be in work at once; agents wait beyond. Default: 256 MiB.
+    /// gzip bytes of all agents that may be in work at once; agents wait beyond. Default: 64 MiB.
     pub memory: Bytes,
     /// Streams that may be open at once; each agent has one. Default: 1000.
     pub streams_max: usize,
@@ -141,11 +141,12 @@ pub struct Deliver {
     /// How long an object may wait for others to be merged with. Default: 30 s.
     #[serde(with = "orgtrail_service::shape::duration")]
     pub merge_wait: Duration,
-    /// Most JSON bytes of a merged object; CloudTrail's own stop at 50 MB. Default: 32 MiB.
+    /// Most JSON bytes of a merged object; CloudTrail's own stop at 50 MB. Twice this is held for each processor. Default:
+    /// 16 MiB.
     pub object_bytes_max: Bytes,
     /// gzip bytes that are planned together. Default: 64 MiB.
     pub plan_bytes: Bytes,
-    /// Objects put at once, for each trail. Default: 16.
+    /// Objects put at once, for each trail. Default: 8.
     pub concurrency: usize,
     /// gzip level of merged objects, 1 to 12. Default: 6, which gives the size that CloudTrail's files have.
     pub gzip_level: u8,
@@ -186,7 +187,7 @@ impl Default for Config {
 impl Default for Ingest {
     fn default() -> Self {
         Self {
-            memory: Bytes::mib(256),
+            memory: Bytes::mib(64),
             streams_max: 1000,
             message_bytes_max: Bytes::mib(16),
             object_bytes_max: Bytes::mib(64),
@@ -212,9 +213,9 @@ impl Default for Deliver {
         Self {
             merge_below: Bytes::kib(64),
             merge_wait: Duration::from_secs(30),
-            object_bytes_max: Bytes::mib(32),
+            object_bytes_max: Bytes::mib(16),
             plan_bytes: Bytes::mib(64),
-            concurrency: 16,
+            concurrency: 8,
             gzip_level: 6,
         }
     }
@@ -302,7 +303,7 @@ impl Config {
                 .push("ingest.message_bytes_max", "less than 1MiB leaves no room for a batch; the default is 16MiB");
         }
         if self.deliver.object_bytes_max > Bytes(50_000_000) {
-            problems.push("deliver.object_bytes_max", "over 50 MB, CloudTrail's own limit; the default is 32MiB");
+            problems.push("deliver.object_bytes_max", "over 50 MB, CloudTrail's own limit; the default is 16MiB");
         }
         if !(1..=12).contains(&self.deliver.gzip_level) {
             problems.push("deliver.gzip_level", "not from 1 to 12; the default is 6");

@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
 use orgtrail_event::key::{ObjectKey, classify};
-use tokio::sync::{Semaphore, watch};
+use orgtrail_service::workers::Workers;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::config;
@@ -67,8 +68,8 @@ pub(crate) struct Line {
     pub(crate) destination: Destination,
     /// gzip level of merged objects.
     pub(crate) level: u8,
-    /// Bounds the memory of encoding over all trails.
-    pub(crate) encoders: Arc<Semaphore>,
+    /// Where objects are encoded.
+    pub(crate) workers: Arc<Workers>,
 }
 
 impl Delivery {
@@ -175,11 +176,10 @@ enum Stop {
 async fn deliver(line: Arc<Line>, output: Output) -> Result<(Place, Delivered), Stop> {
     let planned = output.key().to_owned();
     let verbatim = matches!(output, Output::Verbatim { .. });
-    let permit = line.encoders.acquire().await.map_err(|_| Stop::Cancelled)?;
     let encoding = Arc::clone(&line);
-    let encoded = blocking(move || encode::encode(&encoding.journal, &output, encoding.level));
-    let encoded = encoded.await.map_err(Stop::Journal)?;
-    drop(permit);
+    let encoded = line.workers.run(move || encode::encode(&encoding.journal, &output, encoding.level)).await;
+    let encoded = encoded.map_err(|panic| Stop::Journal(journal::Error::Stopped(panic.to_string())))?;
+    let encoded = encoded.map_err(Stop::Journal)?;
     let bytes = encoded.gzip.len() as u64;
     let key = line.destination.put(&planned, encoded.gzip).await.map_err(|Cancelled| Stop::Cancelled)?;
     let ObjectKey::Log(key) = classify(&key) else {
@@ -205,7 +205,7 @@ async fn at(deadline: Option<Instant>) {
     }
 }
 
-/// Storage and compression stay off the async threads.
+/// Storage stays off the async threads.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, journal::Error> + Send + 'static,
 ) -> Result<T, journal::Error> {

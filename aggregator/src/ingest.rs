@@ -21,6 +21,7 @@ use orgtrail_service::budget::Budget;
 use orgtrail_service::clock::Clock;
 use orgtrail_service::health::Health;
 use orgtrail_service::quarantine::{Entry, Id, Quarantine};
+use orgtrail_service::workers::Workers;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -55,9 +56,8 @@ pub(crate) struct Service {
     scanners: Scanners,
 }
 
-/// As many scanners as there are cores, each with its buffers.
+/// As many scanners as there are workers, each with its buffers.
 struct Scanners {
-    permits: Semaphore,
     idle: Mutex<Vec<Scanner>>,
     inflated_bytes_max: usize,
 }
@@ -69,6 +69,8 @@ pub(crate) struct Context {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) health: Health,
+    /// Where objects are scanned.
+    pub(crate) workers: Arc<Workers>,
     /// Everything below this seq is to be delivered without waiting.
     pub(crate) flush: watch::Sender<Seq>,
     pub(crate) cancel: CancellationToken,
@@ -76,7 +78,6 @@ pub(crate) struct Context {
 
 impl Service {
     pub(crate) fn new(config: &config::Config, context: Context) -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let inflated_bytes_max = config.ingest.inflated_bytes_max.as_usize();
         Self {
             agents: Agents::new(&config.agents),
@@ -84,7 +85,7 @@ impl Service {
             memory: Budget::new(config.ingest.memory),
             streams: Arc::new(Semaphore::new(config.ingest.streams_max)),
             settings: config.ingest.clone(),
-            scanners: Scanners { permits: Semaphore::new(cores), idle: Mutex::default(), inflated_bytes_max },
+            scanners: Scanners { idle: Mutex::default(), inflated_bytes_max },
         }
     }
 }
@@ -254,18 +255,17 @@ impl Service {
         vec![Disposition::Retry { after: RETRY_AFTER, detail: full.to_string() }; objects]
     }
 
-    /// Scans on a blocking thread, one batch a core.
+    /// Scans on a worker.
     async fn scan(self: &Arc<Self>, accounts: &Arc<Accounts>, objects: Vec<Object>) -> Result<Vec<Scan>, Status> {
-        let _permit = self.scanners.permits.acquire().await.map_err(|_| Status::unavailable("shutting down"))?;
         let service = Arc::clone(self);
         let accounts = Arc::clone(accounts);
-        let scanned = tokio::task::spawn_blocking(move || {
+        let scanned = self.context.workers.run(move || {
             let mut scanner = service.scanners.take();
             let scans = objects.into_iter().map(|object| service.scan_one(&mut scanner, &accounts, object)).collect();
             service.scanners.give_back(scanner);
             scans
         });
-        scanned.await.map_err(|panic| Status::internal(format!("scan: {panic}")))
+        scanned.await.map_err(|panic| Status::internal(panic.to_string()))
     }
 
     fn scan_one(&self, scanner: &mut Scanner, accounts: &Accounts, object: Object) -> Scan {

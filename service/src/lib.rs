@@ -17,3 +17,4 @@ pub mod state_dir;
 pub mod tasks;
 pub mod telemetry;
 pub mod tls;
+pub mod workers;

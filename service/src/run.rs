@@ -74,7 +74,7 @@ where
     let shell = shell(&config);
     telemetry::init(&shell.log);
     tracing::info!(process.name = shell.process, process.version = shell.version, "starting");
-    let exit = match Runtime::new() {
+    let exit = match runtime() {
         Ok(runtime) => {
             let cancel = CancellationToken::new();
             let exit = runtime.block_on(until_the_end(main(config, cancel.clone()), cancel, shell.grace));
@@ -88,6 +88,13 @@ where
     };
     tracing::info!(process.name = shell.process, process.exit_code = exit as u8, "ended");
     exit.into()
+}
+
+/// Threads for blocking work are few: each that touches large buffers keeps a heap of its own in the system allocator, and
+/// the work is bound by processors and disks, not by waiting.
+fn runtime() -> std::io::Result<Runtime> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(4 * cores + 4).build()
 }
 
 /// Runs `main` under the signals; for commands that have a runtime of their own.
