@@ -30,6 +30,9 @@ const IDENTITY_BYTES: usize = 24;
 /// Memory for fjall's block cache. Reads are of recent data, which the page cache holds as well.
 const CACHE_BYTES: u64 = 16 << 20;
 
+/// fjall's own write-ahead log, on disk.
+const LOG_BYTES: u64 = 128 << 20;
+
 /// Memory of one memtable of payloads; the small keyspaces get an eighth.
 const MEMTABLE_BYTES: u64 = 16 << 20;
 
@@ -68,7 +71,11 @@ pub(crate) struct Known {
 impl Store {
     pub(crate) fn open(dir: &Path) -> Result<Self, Error> {
         let open = || {
-            let db = Database::builder(dir).cache_size(CACHE_BYTES).worker_threads(1).open()?;
+            let db = Database::builder(dir)
+                .cache_size(CACHE_BYTES)
+                .max_journaling_size(LOG_BYTES)
+                .worker_threads(1)
+                .open()?;
             let small = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES / 8);
             let payloads = || {
                 KeyspaceCreateOptions::default()
