@@ -41,7 +41,7 @@ pub struct Config {
     /// Objects fetched at once. Default: 64, because nearly half of real objects are under 1 KB and cost one round trip
     /// each, whatever their size.
     pub concurrency: usize,
-    /// Gzip bytes held from fetch to answer. Default: 256 MiB, four ship windows. An object counts as 32 KiB at least.
+    /// Gzip bytes held from fetch to answer. Default: 64 MiB, two ship windows. An object counts as 32 KiB at least.
     pub memory: Bytes,
     /// Largest object, gzip bytes; a larger one is quarantined. Default: 64 MiB. CloudTrail's own bound is 50 MB before
     /// compression (user guide, "CloudTrail log file examples").

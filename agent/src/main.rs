@@ -6,13 +6,13 @@ use std::process::ExitCode;
 use clap::Parser;
 use orgtrail_agent::{App, Config, Options};
 use orgtrail_service::config;
-use orgtrail_service::run::{Exit, Shell, run};
+use orgtrail_service::run::{Exit, Shell, arguments, run};
 
 /// Ships what CloudTrail delivers to the aggregator.
 ///
 /// Exit codes: 0 stopped in good order, or with --once everything is delivered; 1 failed (the last ERROR line says why), or
-/// --once was not complete; 2 with --once everything is delivered but what is in quarantine; 78 the configuration is wrong;
-/// 130 ended by a second signal.
+/// --once was not complete; 2 with --once everything is delivered but what is in quarantine; 64 wrong usage;
+/// 78 the configuration is wrong; 130 ended by a second signal.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -28,7 +28,10 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let Arguments { config, once, timeout } = Arguments::parse();
+    let Arguments { config, once, timeout } = match arguments() {
+        Ok(arguments) => arguments,
+        Err(code) => return code,
+    };
     let (process, version) = ("orgtrail-agent", env!("CARGO_PKG_VERSION"));
     let shell = |config: &Config| Shell { process, version, log: config.log.clone(), grace: config.grace_period };
     run(config::load(&config), shell, |config, cancel| async move {

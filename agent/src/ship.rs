@@ -46,7 +46,7 @@ const FLOW_WINDOW: u32 = 4 << 20;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Bytes that may be on their way without an answer. Default: 64 MiB; the aggregator answers after an fsync, so this
+    /// Bytes that may be on their way without an answer. Default: 32 MiB; the aggregator answers after an fsync, so this
     /// over one fsync is what one agent can ship.
     pub window: Bytes,
     /// Pause before the first attempt to link again. Default: 250 ms.

@@ -5,13 +5,13 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use orgtrail_aggregator::{App, Config};
-use orgtrail_service::run::{Exit, Shell, run};
+use orgtrail_service::run::{Exit, Shell, arguments, run};
 use orgtrail_service::{clock, config};
 
 /// Takes what agents send, removes duplicates, and delivers it as organization trails.
 ///
-/// Exit codes: 0 stopped in good order, 1 failed (the last ERROR line says why), 78 the configuration is wrong,
-/// 130 ended by a second signal.
+/// Exit codes: 0 stopped in good order, 1 failed (the last ERROR line says why), 64 wrong usage,
+/// 78 the configuration is wrong, 130 ended by a second signal.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -21,7 +21,10 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments: Arguments = match arguments() {
+        Ok(arguments) => arguments,
+        Err(code) => return code,
+    };
     let shell = |config: &Config| Shell {
         process: "orgtrail-aggregator",
         version: env!("CARGO_PKG_VERSION"),

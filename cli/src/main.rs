@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use orgtrail_cli::{config_check, demo, quarantine, status, up};
+use orgtrail_service::run::arguments;
 
 /// An organization trail that you own.
 ///
@@ -39,14 +40,9 @@ enum ConfigVerb {
 }
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let arguments: Arguments = match arguments() {
         Ok(arguments) => arguments,
-        Err(error) => {
-            // Help and version are no errors.
-            let code = if error.use_stderr() { 64 } else { 0 };
-            drop(error.print());
-            return ExitCode::from(code);
-        }
+        Err(code) => return code,
     };
     match arguments.verb {
         Verb::Demo(arguments) => demo::run(arguments),

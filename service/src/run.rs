@@ -25,6 +25,8 @@ pub enum Exit {
     Failed = 1,
     /// Finished, but something could not be processed and is quarantined: a person should look.
     Partial = 2,
+    /// The command line is wrong; nothing was started. `EX_USAGE` of sysexits.h.
+    Usage = 64,
     /// The configuration is wrong; nothing was started. `EX_CONFIG` of sysexits.h, so that a supervisor can tell it from
     /// a failure that a restart may cure.
     Config = 78,
@@ -36,6 +38,15 @@ impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)
     }
+}
+
+/// The command line's arguments; or the code to exit with once help, the version, or what is wrong was printed.
+pub fn arguments<A: clap::Parser>() -> Result<A, ExitCode> {
+    A::try_parse().map_err(|error| {
+        // Nothing is left to tell somebody who closed the terminal.
+        drop(error.print());
+        if error.use_stderr() { Exit::Usage.into() } else { Exit::Ok.into() }
+    })
 }
 
 /// What the shell needs to know of a configuration.

@@ -200,6 +200,18 @@ async fn lists_of_accounts_and_regions_restrict_what_is_walked() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_prefix_beside_the_logs_that_may_not_be_listed_is_passed_over() {
+    let store = store();
+    let wanted = log("AWSLogs/", "111111111111", "eu-west-1", 0);
+    put(&store, &[&wanted, "backups/2026/dump.tar"]).await;
+    store.fail(Fault { verb: "list", key_contains: "backups".into(), kind: ErrorKind::Denied, times: u32::MAX });
+    let mut bench = Bench::start(&store, true);
+    bench.quiet().await;
+    assert_eq!(keys(&bench.found()), [wanted.as_str()]);
+    bench.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_late_object_a_new_region_and_a_new_account_are_found_while_running() {
     let store = store();
     put(&store, &[&log("AWSLogs/", "111111111111", "eu-west-1", 30)]).await;

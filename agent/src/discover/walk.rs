@@ -1,12 +1,13 @@
 //! Finds the folders of a source by its prefixes, level by level.
 //!
 //! `[prefix/…]AWSLogs/[o-…/]account/kind/region/`, with at most [`ABOVE_MAX`] levels of prefixes above `AWSLogs`. What is
-//! below an `AWSLogs` and is no CloudTrail folder (other services deliver there too) is passed over. Owns the requests and
-//! their bounds; keeps nothing.
+//! below an `AWSLogs` and is no CloudTrail folder (other services deliver there too) is passed over. So is a prefix above it
+//! that may not be listed, as long as folders are found elsewhere: a role is often allowed to list `AWSLogs/*` alone. Owns
+//! the requests and their bounds; keeps nothing.
 
 use futures::stream::{self, StreamExt, TryStreamExt};
-use orgtrail_cloud::Error;
 use orgtrail_cloud::object_store::ListRequest;
+use orgtrail_cloud::{Error, ErrorKind};
 use orgtrail_event::key::{Folder, Kind};
 
 use crate::metrics::Metrics;
@@ -43,15 +44,27 @@ enum Level {
 pub(super) async fn walk(source: &Source, concurrency: usize, metrics: &Metrics) -> Result<Walked, Error> {
     let mut walked = Walked::default();
     let mut looked_above = 0;
-    let mut level = vec![(String::new(), Level::Above(0))];
+    let mut denied = None;
+    // `AWSLogs/` by its name, because the root may be closed to us.
+    let mut level = vec![("AWSLogs/".to_owned(), Level::Logs), (String::new(), Level::Above(0))];
     while !level.is_empty() {
         let found: Vec<_> = stream::iter(level)
-            .map(|(prefix, at)| async move { Ok::<_, Error>((children(source, &prefix, metrics).await?, prefix, at)) })
+            .map(|(prefix, at)| async move {
+                match (children(source, &prefix, metrics).await, at) {
+                    (Err(error), Level::Above(_)) if *error.kind() == ErrorKind::Denied => Ok((Err(error), prefix, at)),
+                    (found, _) => Ok::<_, Error>((Ok(found?), prefix, at)),
+                }
+            })
             .buffer_unordered(concurrency)
             .try_collect()
             .await?;
         level = Vec::new();
         for (children, prefix, at) in found {
+            let children = children.unwrap_or_else(|error| {
+                tracing::debug!(source.name = source.name, prefix, "may not be listed, passed over");
+                denied = Some(error);
+                Vec::new()
+            });
             for child in children {
                 let name = child.strip_prefix(&prefix).unwrap_or(&child).trim_end_matches('/');
                 match below(source, at, name) {
@@ -65,6 +78,10 @@ pub(super) async fn walk(source: &Source, concurrency: usize, metrics: &Metrics)
                 }
             }
         }
+    }
+    match denied {
+        Some(error) if walked.folders.is_empty() => return Err(error),
+        _ => {}
     }
     walked.folders.sort_unstable();
     Ok(walked)
@@ -84,6 +101,8 @@ fn below(source: &Source, at: Level, name: &str) -> Below {
         if is_account && wanted(&source.accounts) { Below::Look(Level::Account) } else { Below::Pass }
     };
     match at {
+        // The one in the root is looked into by its name.
+        Level::Above(0) if name == "AWSLogs" => Below::Pass,
         Level::Above(_) if name == "AWSLogs" => Below::Look(Level::Logs),
         Level::Above(depth) if depth < ABOVE_MAX => Below::Look(Level::Above(depth + 1)),
         Level::Above(_) => Below::Pass,
