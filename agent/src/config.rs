@@ -152,27 +152,8 @@ impl Check for Config {
         }
     }
 
-    fn flattened_keys() -> &'static [&'static str] {
-        &[
-            "name",
-            "location",
-            "accounts",
-            "regions",
-            "region",
-            "endpoint_url",
-            "sts_endpoint_url",
-            "force_path_style",
-            "profile",
-            "web_identity_token_file",
-            "role_chain",
-            "role_arn",
-            "external_id",
-            "session_name",
-            "session_duration",
-            "connect_timeout",
-            "read_timeout",
-            "operation_timeout",
-        ]
+    fn flattened_keys() -> Vec<&'static str> {
+        [&["name", "location", "accounts", "regions"], Connection::KEYS].concat()
     }
 }
 

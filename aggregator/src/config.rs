@@ -243,8 +243,9 @@ impl Check for Config {
         self.check_sizes(problems);
     }
 
-    fn flattened_keys() -> &'static [&'static str] {
-        Connection::KEYS
+    fn flattened_keys() -> Vec<&'static str> {
+        let own = ["name", "organization_id", "location", "account_id", "home_region", "kms_key_id", "bucket_key"];
+        [&own, Connection::KEYS].concat()
     }
 }
 

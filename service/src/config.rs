@@ -34,11 +34,11 @@ pub trait Check {
 
     /// Names of keys that serde cannot list because they sit in a `#[serde(flatten)]` part or beside one. Only used
     /// to suggest the right spelling of an unknown key.
-    fn flattened_keys() -> &'static [&'static str]
+    fn flattened_keys() -> Vec<&'static str>
     where
         Self: Sized,
     {
-        &[]
+        Vec::new()
     }
 }
 
@@ -208,7 +208,7 @@ impl<'i> Reader<'i> {
                 Ok(value) => return Some((value, working)),
                 Err(error) => error,
             };
-            let fault = Fault::new(error.message(), T::flattened_keys());
+            let fault = Fault::new(error.message(), &T::flattened_keys());
             let culprit = culprit::<T>(&working, &error, &fault);
             self.note(&working, &culprit, fault);
             if self.problems.len() >= PROBLEMS_MAX || !locate::remove(working.get_mut(), &culprit) {

@@ -67,8 +67,8 @@ impl Check for Config {
         }
     }
 
-    fn flattened_keys() -> &'static [&'static str] {
-        &["location", "accounts", "region", "retries"]
+    fn flattened_keys() -> Vec<&'static str> {
+        vec!["location", "accounts", "region", "retries"]
     }
 }
 
