@@ -55,7 +55,8 @@ name = "a--b"
 organization_id = "exampleorg"
 lokation = "file:///x"
 "#;
-    let keys: Vec<_> = problems(text).into_iter().map(|(key, _)| key).collect();
+    let problems = problems(text);
+    let keys: Vec<_> = problems.iter().map(|(key, _)| key.as_str()).collect();
     for key in [
         "state_dir",
         "agents[0].name",
@@ -63,10 +64,12 @@ lokation = "file:///x"
         "trails[0].name",
         "trails[0].organization_id",
         "trails[0].lokation",
-        "trails[0].location",
     ] {
-        assert!(keys.iter().any(|found| found == key), "{key} is missing in {keys:?}");
+        assert!(keys.contains(&key), "{key} is missing in {keys:?}");
     }
+    // The key that was meant is told once, with the wrong one.
+    let (_, message) = problems.iter().find(|(key, _)| key == "trails[0].lokation").expect("checked above");
+    assert!(message.contains("`location`"), "{message}");
 }
 
 #[test]
