@@ -4,8 +4,9 @@
 //! record ledger; all of it changes in atomic writes. Does not own what a destination does with an entry.
 //!
 //! Entries are objects, numbered by `seq` in the order of their commits. A destination reads from its cursor on and moves the
-//! cursor only after its destination confirmed (I4); what lies below every cursor is trimmed. The journal's epoch is drawn
-//! when its folder is made: an agent that sees another one sends again what wasn't delivered (I11).
+//! cursor only after its destination confirmed (I4); what lies below every cursor is trimmed. The epoch is drawn
+//! anew whenever the journal is opened: an agent that sees another one offers again what it doesn't know to be delivered (I11).
+//! What is in the journal is recognised; what was lost with a disk, or with an old copy of one put back, is taken again.
 
 pub mod head;
 pub mod ledger;
@@ -183,10 +184,7 @@ impl Journal {
     /// Opens or makes the journal. Run the returned writer; without it `append` waits for ever.
     pub fn open(settings: &Settings, clock: Arc<dyn Clock>) -> Result<(Self, Writer), Error> {
         let store = Store::open(&settings.dir)?;
-        let epoch = match store.meta("epoch")? {
-            Some(epoch) => epoch,
-            None => open::draw_epoch(&store)?,
-        };
+        let epoch = open::draw_epoch()?;
         let next_seq: Seq = store.meta("next_seq")?.unwrap_or(1);
         let ledger = open::load_ledger(&store)?;
         let cursors = open::load_cursors(&store, &settings.destinations, next_seq, &ledger)?;
@@ -216,7 +214,7 @@ impl Journal {
         Ok((Self { shared, requests: sender }, writer))
     }
 
-    /// Names this journal; see [`Error::Corrupt`] for when it changes.
+    /// Names this opening of the journal.
     pub fn epoch(&self) -> u64 {
         self.shared.epoch
     }

@@ -100,7 +100,7 @@ pub struct Place {
 /// The hand-off.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct JournalStatus {
-    /// Names this journal.
+    /// Names this opening of the journal.
     pub epoch: u64,
     /// Objects that wait for some trail.
     pub objects_waiting: u64,

@@ -80,7 +80,7 @@ pub(crate) fn report(file: &File, now: Timestamp) -> anyhow::Result<Report> {
     let (summary, (body, attention)) = match &file.content {
         Content::Agent(_) => {
             let status: orgtrail_agent::status::Status = serde_json::from_value(said)?;
-            (agent::ledger(&status.objects), agent::text(&status, now))
+            (agent::ledger(&status.objects), agent::text(&status, now, snapshot.running))
         }
         Content::Aggregator(_) => {
             let status: orgtrail_aggregator::status::Status = serde_json::from_value(said)?;

@@ -22,7 +22,8 @@ pub enum ToAggregator {
 pub enum ToAgent {
     /// Answer to `Hello`.
     Welcome {
-        /// Names the aggregator's journal. Another epoch than last time: what was acknowledged and not delivered is gone.
+        /// Names this opening of the aggregator's journal. Another epoch than last time: what was acknowledged and isn't known
+        /// to be delivered is to be offered again.
         epoch: u64,
         /// Largest gRPC message that the aggregator takes, in bytes.
         message_bytes_max: usize,

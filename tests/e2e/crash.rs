@@ -80,6 +80,47 @@ fn an_aggregator_that_lost_its_disk_gets_everything_again() {
 }
 
 #[test]
+fn an_old_copy_of_the_aggregators_state_put_back_loses_nothing() {
+    let (site, manifest) = site(9, 6_000);
+    let trail_dir = site.trail_dir();
+    std::fs::write(&trail_dir, "in the way").unwrap();
+    let mut aggregator = site.aggregator().unwrap();
+    let copy = site.root().join("copy");
+    // A copy of a journal that holds nothing yet: everything that is acknowledged from here on is not in it.
+    aggregator.stop().unwrap();
+    copy_folder(&site.state("aggregator"), &copy);
+
+    let mut aggregator = site.aggregator().unwrap();
+    let mut agent = site.agent_once().unwrap();
+    let began = std::time::Instant::now();
+    while site.agent_status().map_or(0, |status| status.objects.done) < 20 {
+        assert!(began.elapsed() < Duration::from_secs(60), "nothing was acknowledged");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    aggregator.kill();
+    std::fs::remove_dir_all(site.state("aggregator")).unwrap();
+    copy_folder(&copy, &site.state("aggregator"));
+    std::fs::remove_file(&trail_dir).unwrap();
+    let mut aggregator = site.aggregator().unwrap();
+    assert_eq!(agent.wait().unwrap().code(), Some(2), "{}", agent.output());
+    assert!(aggregator.stop().unwrap().success());
+    site.assert_delivered_exactly(&manifest).unwrap();
+}
+
+fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy_folder(&path, &target);
+        } else {
+            std::fs::copy(&path, &target).unwrap();
+        }
+    }
+}
+
+#[test]
 fn an_agent_that_lost_its_disk_delivers_nothing_twice() {
     let (site, manifest) = site(8, 3_000);
     site.run_once().unwrap();

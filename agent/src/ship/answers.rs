@@ -61,11 +61,11 @@ impl Answers {
         }
         let checkpoint = Arc::clone(&self.checkpoint);
         let again = blocking(move || checkpoint.new_epoch(epoch)).await??;
-        if known.is_some() {
-            tracing::warn!(
+        if known.is_some() && again > 0 {
+            tracing::info!(
                 epoch,
                 objects = again,
-                "the aggregator lost its journal; undelivered objects are sent again"
+                "the aggregator was started anew; what isn't delivered is offered again"
             );
             self.epochs.send_modify(|epochs| *epochs += 1);
         }

@@ -9,15 +9,12 @@ use super::ledger::{Delivered, Ingested, Ledger};
 use super::store::Store;
 use super::{Cursor, Error, Seq};
 
-pub(super) fn draw_epoch(store: &Store) -> Result<u64, Error> {
+/// Drawn, not counted or stored: an old copy of the folder must not have the epoch of what came after it.
+pub(super) fn draw_epoch() -> Result<u64, Error> {
     let mut bytes = [0; 8];
     SystemRandom::new().fill(&mut bytes).map_err(|_| Error::Stopped("no random numbers on this machine".to_owned()))?;
     // JSON numbers above 2^53 trip other readers; 53 bits are plenty.
-    let epoch = (u64::from_be_bytes(bytes) >> 11).max(1);
-    let mut batch = store.batch();
-    batch.put_meta("epoch", &epoch);
-    batch.commit()?;
-    Ok(epoch)
+    Ok((u64::from_be_bytes(bytes) >> 11).max(1))
 }
 
 /// A destination that is new starts at the journal's end; one that is gone from the configuration stops holding entries back.

@@ -7,7 +7,7 @@
 //! | `seen` | hour, account, seq | packed identities that the object was the first to bring |
 //! | `known` | hash of source, key and etag | seq, damage: an object that was taken already |
 //! | `expiry` | seq | when it was taken, and what `seen` and `known` hold because of it |
-//! | `meta` | words | epoch, next seq, cursors, plans, the ledger |
+//! | `meta` | words | next seq, cursors, plans, the ledger |
 //!
 //! Crash: a fjall batch is atomic over keyspaces; what isn't fsynced was never acknowledged (I2). A failed write poisons the
 //! database, and with it the process.

@@ -192,7 +192,10 @@ impl Core {
     /// Forgets a bounded number of objects that were taken before the window.
     fn expire(&mut self) -> Result<(), Error> {
         let taken_before = self.shared.clock.now().as_second() - self.shared.dedup_window_seconds;
-        let expired = self.shared.store.expired(taken_before, 1000)?;
+        // What some destination waits for may still be offered again, however old it is.
+        let delivered = *self.shared.delivered.borrow();
+        let mut expired = self.shared.store.expired(taken_before, 1000)?;
+        expired.retain(|(seq, _)| *seq < delivered);
         if expired.is_empty() {
             return Ok(());
         }

@@ -7,13 +7,17 @@ use super::{reasons, since};
 use crate::terminal::{count, table};
 
 /// The text, and whether it needs a person.
-pub(crate) fn text(status: &Status, now: Timestamp) -> (String, bool) {
+pub(crate) fn text(status: &Status, now: Timestamp, running: bool) -> (String, bool) {
     let mut parts = vec![ledger(&status.objects), rows(status, now)];
     let link = &status.link;
     parts.push(format!(
         "aggregator: {} {}\nwatched: {} folders, {} days open\nquarantine: {}",
         link.endpoint,
-        if link.connected { "connected" } else { link.trouble.as_deref().unwrap_or("not connected") },
+        match (running, link.connected) {
+            (true, true) => "connected",
+            (false, true) => "was connected",
+            (_, false) => link.trouble.as_deref().unwrap_or("not connected"),
+        },
         count(status.folders.watched),
         count(status.folders.days_open),
         reasons(&status.quarantine, "empty"),
