@@ -93,8 +93,8 @@ pub struct Place {
     pub newest_event: i64,
     /// Stamp of the newest file taken, Unix seconds.
     pub newest_stamp: i64,
-    /// Stamp of the newest file that every trail holds, Unix seconds.
-    pub newest_delivered_stamp: i64,
+    /// Stamp of the newest file that each trail holds, Unix seconds; 0 when it holds none.
+    pub newest_delivered: BTreeMap<String, i64>,
 }
 
 /// The hand-off.
@@ -179,7 +179,6 @@ fn places(books: &Books) -> Vec<Place> {
         let delivered = books.ledger.delivered.iter();
         let delivered = delivered.filter(|(name, _)| books.cursors.contains_key(*name));
         let rows: Vec<_> = delivered.map(|(name, rows)| (name, rows.get(&key))).collect();
-        let newest = rows.iter().map(|(_, row)| row.map_or(0, |row| row.newest_stamp)).min();
         Place {
             account: account.clone(),
             region: region.clone(),
@@ -190,7 +189,10 @@ fn places(books: &Books) -> Vec<Place> {
             delivered: rows.iter().map(|(name, row)| ((*name).clone(), row.map_or(0, |row| row.delivered))).collect(),
             newest_event: row.newest_event,
             newest_stamp: row.newest_stamp,
-            newest_delivered_stamp: newest.unwrap_or(0),
+            newest_delivered: rows
+                .iter()
+                .map(|(name, row)| ((*name).clone(), row.map_or(0, |row| row.newest_stamp)))
+                .collect(),
         }
     };
     books.ledger.ingested.iter().map(place).collect()

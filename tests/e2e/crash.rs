@@ -1,6 +1,6 @@
 //! kill -9 at any moment, and lost disks.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use orgtrail_cli::generate::Plan;
 use orgtrail_tests::process::Process;
@@ -65,11 +65,7 @@ fn an_aggregator_that_lost_its_disk_gets_everything_again() {
     std::fs::write(&trail_dir, "in the way").unwrap();
     let mut aggregator = site.aggregator().unwrap();
     let mut agent = site.agent_once().unwrap();
-    let began = std::time::Instant::now();
-    while site.agent_status().map_or(0, |status| status.objects.done) < 20 {
-        assert!(began.elapsed() < Duration::from_secs(60), "nothing was acknowledged");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    until_some_are_acknowledged(&site);
     aggregator.kill();
     std::fs::remove_dir_all(site.state("aggregator")).unwrap();
     std::fs::remove_file(&trail_dir).unwrap();
@@ -92,11 +88,7 @@ fn an_old_copy_of_the_aggregators_state_put_back_loses_nothing() {
 
     let mut aggregator = site.aggregator().unwrap();
     let mut agent = site.agent_once().unwrap();
-    let began = std::time::Instant::now();
-    while site.agent_status().map_or(0, |status| status.objects.done) < 20 {
-        assert!(began.elapsed() < Duration::from_secs(60), "nothing was acknowledged");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    until_some_are_acknowledged(&site);
     aggregator.kill();
     std::fs::remove_dir_all(site.state("aggregator")).unwrap();
     copy_folder(&copy, &site.state("aggregator"));
@@ -105,6 +97,14 @@ fn an_old_copy_of_the_aggregators_state_put_back_loses_nothing() {
     assert_eq!(agent.wait().unwrap().code(), Some(2), "{}", agent.output());
     assert!(aggregator.stop().unwrap().success());
     site.assert_delivered_exactly(&manifest).unwrap();
+}
+
+fn until_some_are_acknowledged(site: &Site) {
+    let began = Instant::now();
+    while site.agent_status().map_or(0, |status| status.objects.done) < 20 {
+        assert!(began.elapsed() < Duration::from_secs(60), "nothing was acknowledged");
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 fn copy_folder(from: &std::path::Path, to: &std::path::Path) {

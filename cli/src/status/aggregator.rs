@@ -2,7 +2,7 @@
 
 use bytesize::ByteSize;
 use jiff::Timestamp;
-use orgtrail_aggregator::status::{Status, TrailStatus};
+use orgtrail_aggregator::status::{Place, Status, TrailStatus};
 
 use super::{reasons, since};
 use crate::terminal::{count, table};
@@ -50,9 +50,10 @@ pub(crate) fn ledger(status: &Status) -> String {
     table(1, &header, status.trails.iter().map(row).collect())
 }
 
+/// Lag by account and region; the last columns are how far each trail is.
 fn places(status: &Status, now: Timestamp) -> String {
-    let row = |place: &orgtrail_aggregator::status::Place| {
-        vec![
+    let row = |place: &Place| {
+        let mut row = vec![
             place.account.clone(),
             place.region.clone(),
             count(place.read),
@@ -60,10 +61,13 @@ fn places(status: &Status, now: Timestamp) -> String {
             count(place.quarantined),
             since(place.newest_event, now),
             since(place.newest_stamp, now),
-            since(place.newest_delivered_stamp, now),
-        ]
+        ];
+        let delivered = |trail: &TrailStatus| place.newest_delivered.get(&trail.name).copied().unwrap_or(0);
+        row.extend(status.trails.iter().map(|trail| since(delivered(trail), now)));
+        row
     };
-    let header =
-        ["ACCOUNT", "REGION", "READ", "DUPLICATE", "QUARANTINED", "NEWEST EVENT", "NEWEST FILE", "NEWEST DELIVERED"];
+    let columns = ["ACCOUNT", "REGION", "READ", "DUPLICATE", "QUARANTINED", "NEWEST EVENT", "NEWEST FILE"];
+    let trails: Vec<_> = status.trails.iter().map(|trail| format!("IN {}", trail.name)).collect();
+    let header: Vec<_> = columns.into_iter().chain(trails.iter().map(String::as_str)).collect();
     table(2, &header, status.places.iter().map(row).collect())
 }
