@@ -210,12 +210,14 @@ fn report(dir: &Path, given: &Path, manifest: &Manifest, outcome: &Outcome) -> a
         count(delivered.unique()),
     );
     let given = given.display();
+    // As it was called, so that the lines can be copied from a first `cargo run`, too.
+    let orgtrail = std::env::args().next().unwrap_or_else(|| "orgtrail".to_owned());
     println!(
         "The organization trail: {}/AWSLogs/{ORGANIZATION}\n\nTry next:\n  \
-         orgtrail status --config {given}\n  \
-         orgtrail quarantine list --config {given}\n  \
-         orgtrail up --config {given}      # keep running; copy more files into {given}/sources\n  \
-         orgtrail config check {given}/*.toml",
+         {orgtrail} status --config {given}\n  \
+         {orgtrail} quarantine list --config {given}\n  \
+         {orgtrail} up --config {given}      # keep running; copy more files into {given}/sources\n  \
+         {orgtrail} config check {given}/*.toml",
         dir.join("org-trail").display()
     );
     Ok(Exit::Ok)
