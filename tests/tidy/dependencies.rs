@@ -12,7 +12,7 @@ const MAY_USE: [(&str, &[&str]); 8] = [
     ("event", &[]),
     ("cloud", &[]),
     ("service", &[]),
-    ("proto", &["event"]),
+    ("proto", &[]),
     ("agent", &["event", "proto", "cloud", "service"]),
     ("aggregator", &["event", "proto", "cloud", "service"]),
     ("cli", &["event", "proto", "cloud", "service", "agent", "aggregator"]),
