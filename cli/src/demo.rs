@@ -4,7 +4,6 @@
 //! The folder it leaves is a working site: sources, trail, state and configuration files, so that every operator verb works
 //! on it. A second run continues there: what was delivered is not delivered again.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -18,15 +17,13 @@ use orgtrail_service::telemetry::Log;
 use tokio_util::sync::CancellationToken;
 
 use crate::generate::{FileKind, Manifest, Plan, event_ids, generate};
+use crate::port::free_port;
 use crate::setup::{Content, load_file};
 use crate::status;
 use crate::terminal::{count, progress, table};
 
 /// The demo's organization.
 const ORGANIZATION: &str = "o-exampleorg1";
-
-/// The port that the configuration files name if it is free when they are written.
-const PORT: u16 = 7443;
 
 /// Make a small organization's deliveries and run the whole path over them.
 ///
@@ -126,12 +123,6 @@ fn configure(dir: &Path, manifest: &Manifest) -> anyhow::Result<()> {
          organization_id = \"{ORGANIZATION}\"\nlocation = \"file://{at}/org-trail\"\n"
     );
     std::fs::write(&aggregator, text).with_context(|| format!("write {}", aggregator.display()))
-}
-
-fn free_port() -> anyhow::Result<u16> {
-    let bind = |port| TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
-    let listener = bind(PORT).or_else(|_| bind(0)).context("find a free port on 127.0.0.1")?;
-    Ok(listener.local_addr()?.port())
 }
 
 /// Runs both roles until everything is delivered.

@@ -6,6 +6,7 @@
 pub mod config_check;
 pub mod demo;
 pub mod generate;
+pub mod port;
 pub mod quarantine;
 pub mod setup;
 pub mod status;

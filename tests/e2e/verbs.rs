@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use orgtrail_cli::generate::Plan;
+use orgtrail_cli::port::free_port;
 use orgtrail_tests::process::run;
-use orgtrail_tests::site::{Site, free_port};
+use orgtrail_tests::site::Site;
 use serde_json::Value;
 
 #[test]
@@ -156,7 +157,7 @@ fn every_sample_configuration_is_right() {
 fn health_and_metrics_are_served() {
     let (mut site, manifest) =
         Site::generated(&Plan { hours: 1, corrupt_share: 0.0, ..Plan::default() }.with_records(300)).unwrap();
-    let (agent_port, aggregator_port) = (free_port(), free_port());
+    let (agent_port, aggregator_port) = (free_port().unwrap(), free_port().unwrap());
     site.agent_more.push_str(&format!("[health]\nlisten = \"127.0.0.1:{agent_port}\"\n"));
     site.aggregator_more = format!("[health]\nlisten = \"127.0.0.1:{aggregator_port}\"\n");
     site.configure(&manifest.sources).unwrap();

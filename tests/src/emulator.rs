@@ -10,11 +10,12 @@
 //! close and then kills it.
 
 use anyhow::{Context as _, Result, bail, ensure};
+use orgtrail_cli::port::free_port;
 use orgtrail_cloud::{Connection, CredentialSource};
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -208,8 +209,7 @@ impl Emulator {
 
     fn try_start(kind: Kind) -> Result<Self> {
         let environment = install(kind)?;
-        // Bound to find a free port, then given to the server: the port can be taken in between, but hardly ever is.
-        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
         let port = address.port().to_string();
         let log_path = environment.with_file_name(format!("{}-{port}.log", kind.name()));
         let log = File::create(&log_path)?;

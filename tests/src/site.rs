@@ -1,13 +1,13 @@
 //! A site to test on: a folder with generated deliveries, configuration files, state folders and the trail, as an operator
 //! would lay it out on one machine.
 
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use orgtrail_agent::status::Status as AgentStatus;
 use orgtrail_aggregator::status::Status as AggregatorStatus;
 use orgtrail_cli::generate::{EventIds, Manifest, Plan, Source, event_ids, generate};
+use orgtrail_cli::port::free_port;
 use orgtrail_service::state_dir::read_status;
 
 use crate::process::Process;
@@ -28,12 +28,6 @@ pub struct Site {
     pub trail: String,
 }
 
-/// A port of the loopback interface that nobody has at the moment.
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    listener.local_addr().expect("an address").port()
-}
-
 impl Site {
     /// An empty site.
     pub fn new() -> Self {
@@ -43,7 +37,7 @@ impl Site {
             root.path().join("org-trail").display()
         );
         let agent_more = "[discover]\npoll_interval_min = \"100ms\"\npoll_interval_max = \"1s\"\n".to_owned();
-        Self { root, port: free_port(), aggregator_more: String::new(), agent_more, trail }
+        Self { root, port: free_port().expect("a free port"), aggregator_more: String::new(), agent_more, trail }
     }
 
     /// A site with generated deliveries.
