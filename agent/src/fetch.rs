@@ -190,7 +190,7 @@ impl Shared {
             Ok(checked) => {
                 self.metrics.inflated_bytes.inc_by(checked.bytes);
                 let (sha256, inflated_bytes) = (checked.sha256, checked.bytes);
-                Ok(Some(Fetched { object, sha256, inflated_bytes, gzip, _permit: permit }))
+                Ok(Some(Fetched { object, sha256, inflated_bytes, gzip, digest: None, _permit: permit }))
             }
             Err(error) => self.put_aside(object, bad_gzip(&error)).await.map(|()| None),
         }

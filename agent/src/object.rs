@@ -10,6 +10,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use orgtrail_cloud::{Location, ObjectStore};
 use orgtrail_event::key::{Folder, ObjectKey, classify};
+use orgtrail_proto::VerifiedDigest;
 use orgtrail_service::budget::Permit;
 use orgtrail_service::health::Health;
 
@@ -162,6 +163,8 @@ pub(crate) struct Fetched {
     pub(crate) sha256: [u8; 32],
     pub(crate) inflated_bytes: u64,
     pub(crate) gzip: Bytes,
+    /// Set for digests.
+    pub(crate) digest: Option<VerifiedDigest>,
     /// The right to hold the bytes; goes when the object is answered for.
     pub(crate) _permit: Permit,
 }
@@ -170,6 +173,7 @@ impl Fetched {
     /// What the object takes in a message: its bytes and a generous bound on its reference.
     pub(crate) fn wire_bytes(&self) -> usize {
         let ObjectRef { key, etag, folder, .. } = &self.object;
-        self.gzip.len() + key.len() + etag.len() + folder.source.location.len() + 128
+        let digest = self.digest.as_ref().map_or(0, |digest| digest.signature.len() + 64);
+        self.gzip.len() + key.len() + etag.len() + folder.source.location.len() + digest + 128
     }
 }

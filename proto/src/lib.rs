@@ -10,12 +10,13 @@ mod server;
 mod wire;
 
 pub use client::{Client, Link};
-pub use message::{Batch, Disposition, Hello, Object, ObjectRef, Part, ToAgent, ToAggregator};
+pub use message::{Batch, Disposition, Hello, Object, ObjectRef, Part, ToAgent, ToAggregator, VerifiedDigest};
 pub use server::{Inbound, Ingest, Outbound, Peer, service};
 pub use wire::Malformed;
 
-/// Version of the protocol that this build speaks; `Hello` carries it and the aggregator refuses another.
-pub const PROTOCOL: u32 = 1;
+/// Version of the protocol that this build speaks; `Hello` carries it and the aggregator refuses another. What each version
+/// means stands in `ingest.proto`.
+pub const PROTOCOL: u32 = 2;
 
 /// Largest gRPC message that both ends accept unless configured otherwise: well above a full batch, well below what a
 /// process's memory would notice.

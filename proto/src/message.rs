@@ -68,13 +68,26 @@ pub struct ObjectRef {
     pub last_modified: i64,
 }
 
-/// A log object: where it is from, and its gzip bytes, untouched.
+/// What the agent found out about a digest of CloudTrail's: its signature holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifiedDigest {
+    /// The signature as it stands in the object's user metadata, hexadecimal.
+    pub signature: String,
+    /// The key that it was verified with, as digests name it: 32 lower-case hexadecimal digits.
+    pub public_key_fingerprint: String,
+    /// When, Unix seconds.
+    pub verified_at: i64,
+}
+
+/// An object: where it is from, and its gzip bytes, untouched.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Object {
     /// Where it came from.
     pub reference: ObjectRef,
-    /// The log file's gzip bytes.
+    /// The gzip bytes of the log file, Insight file or digest.
     pub gzip: Bytes,
+    /// Set for digests and for nothing else.
+    pub digest: Option<VerifiedDigest>,
 }
 
 /// Objects that are sent and answered together.
@@ -99,6 +112,8 @@ pub struct Part {
     pub gzip_bytes: u64,
     /// The slice.
     pub slice: Bytes,
+    /// As in [`Object`], on every part.
+    pub digest: Option<VerifiedDigest>,
 }
 
 impl Part {

@@ -3,7 +3,12 @@
 use std::time::Duration;
 
 use crate::generated as wire;
-use crate::message::{Batch, Disposition, Hello, Object, ObjectRef, Part, ToAgent, ToAggregator};
+use crate::message::{Batch, Disposition, Hello, Object, ObjectRef, Part, ToAgent, ToAggregator, VerifiedDigest};
+
+/// Hexadecimal digits of a signature at most: those of a key of 8192 bits. CloudTrail's have 2048.
+const SIGNATURE_DIGITS_MAX: usize = 2048;
+/// Hexadecimal digits of a fingerprint, an MD5.
+const FINGERPRINT_DIGITS: usize = 32;
 
 /// A message that the peer should never have sent.
 #[derive(Debug, thiserror::Error)]
@@ -33,20 +38,16 @@ impl From<ToAggregator> for wire::AgentMessage {
             ToAggregator::Hello(hello) => {
                 Body::Hello(wire::Hello { protocol: crate::PROTOCOL, agent: hello.agent, software: hello.software })
             }
-            ToAggregator::Batch(batch) => Body::Batch(wire::Batch {
-                id: batch.id,
-                objects: batch
-                    .objects
-                    .into_iter()
-                    .map(|object| wire::Object { r#ref: Some(object.reference.into()), gzip: object.gzip })
-                    .collect(),
-            }),
+            ToAggregator::Batch(batch) => {
+                Body::Batch(wire::Batch { id: batch.id, objects: batch.objects.into_iter().map(Into::into).collect() })
+            }
             ToAggregator::Part(part) => Body::Part(wire::Part {
                 id: part.id,
                 r#ref: Some(part.reference.into()),
                 offset: part.offset,
                 gzip_bytes: part.gzip_bytes,
                 slice: part.slice,
+                digest: part.digest.map(Into::into),
             }),
             ToAggregator::Flush => Body::Flush(wire::Flush {}),
         };
@@ -73,7 +74,44 @@ impl TryFrom<wire::AgentMessage> for ToAggregator {
 }
 
 fn object(object: wire::Object) -> Result<Object, Malformed> {
-    Ok(Object { reference: reference(object.r#ref)?, gzip: object.gzip })
+    Ok(Object { reference: reference(object.r#ref)?, gzip: object.gzip, digest: digest(object.digest)? })
+}
+
+impl From<Object> for wire::Object {
+    fn from(object: Object) -> Self {
+        let Object { reference, gzip, digest } = object;
+        Self { r#ref: Some(reference.into()), gzip, digest: digest.map(Into::into) }
+    }
+}
+
+impl From<VerifiedDigest> for wire::VerifiedDigest {
+    fn from(digest: VerifiedDigest) -> Self {
+        let VerifiedDigest { signature, public_key_fingerprint, verified_at } = digest;
+        Self { signature, public_key_fingerprint, verified_at }
+    }
+}
+
+fn digest(digest: Option<wire::VerifiedDigest>) -> Result<Option<VerifiedDigest>, Malformed> {
+    let Some(wire::VerifiedDigest { signature, public_key_fingerprint, verified_at }) = digest else {
+        return Ok(None);
+    };
+    let digits = signature.len();
+    if !(2..=SIGNATURE_DIGITS_MAX).contains(&digits)
+        || !digits.is_multiple_of(2)
+        || !signature.bytes().all(|byte| byte.is_ascii_hexdigit())
+    {
+        let got = format!("{digits} characters that are no hexadecimal bytes or too many");
+        return Err(Malformed::Invalid { field: "digest.signature", got, expected: "hexadecimal digits" });
+    }
+    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    if public_key_fingerprint.len() != FINGERPRINT_DIGITS || !public_key_fingerprint.bytes().all(is_digit) {
+        return Err(Malformed::Invalid {
+            field: "digest.public_key_fingerprint",
+            got: format!("{} characters", public_key_fingerprint.len()),
+            expected: "32 lower-case hexadecimal digits",
+        });
+    }
+    Ok(Some(VerifiedDigest { signature, public_key_fingerprint, verified_at }))
 }
 
 fn checked_part(part: wire::Part) -> Result<Part, Malformed> {
@@ -91,6 +129,7 @@ fn checked_part(part: wire::Part) -> Result<Part, Malformed> {
         offset: part.offset,
         gzip_bytes: part.gzip_bytes,
         slice: part.slice,
+        digest: digest(part.digest)?,
     })
 }
 
@@ -212,12 +251,21 @@ mod tests {
         }
     }
 
+    fn a_digest() -> VerifiedDigest {
+        VerifiedDigest {
+            signature: "a6ac88FF".into(),
+            public_key_fingerprint: "2a34fabdffb91a6d74db62321c9e1d5f".into(),
+            verified_at: 1_772_363_000,
+        }
+    }
+
     proptest! {
         #[test]
         fn agent_messages_survive_the_wire(gzip: Vec<u8>, key in ".+", sha256: [u8; 32], id: u64) {
             let reference = ObjectRef { key, sha256, ..a_reference() };
-            let object = Object { reference, gzip: Bytes::from(gzip) };
-            let message = ToAggregator::Batch(Batch { id, objects: vec![object.clone(), object] });
+            let object = Object { reference, gzip: Bytes::from(gzip), digest: None };
+            let digest = Object { digest: Some(a_digest()), ..object.clone() };
+            let message = ToAggregator::Batch(Batch { id, objects: vec![object, digest] });
             let back = ToAggregator::try_from(wire::AgentMessage::from(message.clone()));
             prop_assert_eq!(back.expect("well formed"), message);
         }
@@ -246,6 +294,27 @@ mod tests {
     }
 
     #[test]
+    fn what_is_said_of_a_digest_is_checked() {
+        let received = |digest: VerifiedDigest| {
+            let gzip = Bytes::from_static(b"1");
+            let part =
+                Part { id: 1, reference: a_reference(), offset: 0, gzip_bytes: 1, slice: gzip, digest: Some(digest) };
+            ToAggregator::try_from(wire::AgentMessage::from(ToAggregator::Part(part)))
+        };
+        let ToAggregator::Part(part) = received(a_digest()).expect("well formed") else { panic!("a part") };
+        assert_eq!(part.digest, Some(a_digest()));
+        for signature in ["", "abc", "zz", &"ab".repeat(1025)] {
+            let error = received(VerifiedDigest { signature: signature.into(), ..a_digest() }).expect_err("refused");
+            assert!(error.to_string().contains("digest.signature"), "{error}");
+        }
+        for fingerprint in ["", "2A34FABDFFB91A6D74DB62321C9E1D5F", "2a34fabdffb91a6d74db62321c9e1d5f00"] {
+            let digest = VerifiedDigest { public_key_fingerprint: fingerprint.into(), ..a_digest() };
+            let error = received(digest).expect_err("refused");
+            assert!(error.to_string().contains("digest.public_key_fingerprint"), "{error}");
+        }
+    }
+
+    #[test]
     fn a_part_outside_its_object_is_refused() {
         let part = |offset, slice: &'static [u8]| {
             let part = wire::Part {
@@ -254,6 +323,7 @@ mod tests {
                 offset,
                 gzip_bytes: 4,
                 slice: Bytes::from_static(slice),
+                digest: None,
             };
             ToAggregator::try_from(wire::AgentMessage { body: Some(wire::agent_message::Body::Part(part)) })
         };

@@ -136,8 +136,14 @@ fn reference(fetched: &Fetched) -> ObjectRef {
 }
 
 fn batch(id: u64, objects: &[Fetched]) -> ToAggregator {
-    let objects =
-        objects.iter().map(|fetched| Object { reference: reference(fetched), gzip: fetched.gzip.clone() }).collect();
+    let objects = objects
+        .iter()
+        .map(|fetched| Object {
+            reference: reference(fetched),
+            gzip: fetched.gzip.clone(),
+            digest: fetched.digest.clone(),
+        })
+        .collect();
     ToAggregator::Batch(Batch { id, objects })
 }
 
@@ -153,6 +159,7 @@ fn parts(id: u64, fetched: &Fetched, room: usize) -> Vec<ToAggregator> {
             offset: offset as u64,
             gzip_bytes: gzip.len() as u64,
             slice: gzip.slice(offset..end),
+            digest: fetched.digest.clone(),
         })
     };
     (0..gzip.len()).step_by(slice_max).map(part).collect()
