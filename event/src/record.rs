@@ -1,16 +1,18 @@
 //! One record: a view of its top-level fields, its category, its hour and its identity.
 //!
 //! The header is read leniently, because real records break every strict model: a field of another type than CloudTrail
-//! documents is None, never an error. What isn't at the top level stays text. Does not own splitting a log file into
+//! documents is None, never an error. What isn't at the top level stays text, and is read when it is asked for. Does not own splitting a log file into
 //! records, or deciding what a repeated identity means.
 
 mod event_time;
 mod identity;
+mod nested;
 
 use std::borrow::Cow;
 
 pub use self::event_time::EventHour;
 pub use self::identity::{Identity, identity};
+pub use self::nested::Nested;
 use crate::scan::{Text, Value};
 
 /// The top-level fields of a record that orgtrail looks at. A view; the record itself is its raw bytes.
@@ -45,9 +47,34 @@ pub struct Header<'a> {
     pub management_event: Option<bool>,
     /// True if `insightDetails` is there and not null.
     pub has_insight_details: bool,
+    /// `sessionCredentialFromConsole`: the string `"true"`, or not there.
+    pub session_credential_from_console: Option<bool>,
+    /// `vpcEndpointId`.
+    pub vpc_endpoint_id: Option<Cow<'a, str>>,
+    /// `userIdentity`.
+    pub user_identity: Nested<'a>,
+    /// `resources`. [`Header::resources`] reads them.
+    pub resources: Nested<'a>,
+    /// `tlsDetails`.
+    pub tls_details: Nested<'a>,
+    /// `insightDetails`.
+    pub insight_details: Nested<'a>,
+    /// `summary`, which only aggregated events have.
+    pub summary: Nested<'a>,
 }
 
-impl Header<'_> {
+/// An element of `resources`. Any member may be missing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resource<'a> {
+    /// `ARN`, or else `arn`, as some records spell it.
+    pub arn: Option<Cow<'a, str>>,
+    /// `ARNPrefix`, which stands in place of an ARN where a call concerns many objects.
+    pub arn_prefix: Option<Cow<'a, str>>,
+    /// `type`, such as `AWS::S3::Object`.
+    pub kind: Option<Cow<'a, str>>,
+}
+
+impl<'a> Header<'a> {
     /// What the record is: `eventCategory` where it is there and not empty, else by the fields that only some have.
     pub fn category(&self) -> Category {
         match self.event_category.as_deref() {
@@ -67,6 +94,54 @@ impl Header<'_> {
     pub fn event_hour(&self) -> EventHour {
         self.event_seconds().map_or(EventHour::UNDATED, EventHour::from_unix_seconds)
     }
+
+    /// `userIdentity.arn`. Read anew at every call, like all below.
+    pub fn user_identity_arn(&self) -> Option<Cow<'a, str>> {
+        self.user_identity.text("arn")
+    }
+
+    /// `userIdentity.invokedBy`.
+    pub fn invoked_by(&self) -> Option<Cow<'a, str>> {
+        self.user_identity.text("invokedBy")
+    }
+
+    /// `tlsDetails.clientProvidedHostHeader`.
+    pub fn client_provided_host_header(&self) -> Option<Cow<'a, str>> {
+        self.tls_details.text("clientProvidedHostHeader")
+    }
+
+    /// `insightDetails.insightType`.
+    pub fn insight_type(&self) -> Option<Cow<'a, str>> {
+        self.insight_details.text("insightType")
+    }
+
+    /// `insightDetails.sourceEventCategory`, which only newer Insights have.
+    pub fn insight_source_category(&self) -> Option<Cow<'a, str>> {
+        self.insight_details.text("sourceEventCategory")
+    }
+
+    /// The elements of `resources` that are objects, in their order.
+    pub fn resources(&self) -> impl Iterator<Item = Resource<'a>> + use<'a> {
+        self.resources.elements().map(resource)
+    }
+}
+
+fn resource(element: Nested<'_>) -> Resource<'_> {
+    let mut resource = Resource::default();
+    let mut arn_variant = None;
+    for (name, value) in element.members() {
+        if name.is("ARN") {
+            resource.arn = text(value);
+        } else if name.is("arn") {
+            arn_variant = text(value);
+        } else if name.is("ARNPrefix") {
+            resource.arn_prefix = text(value);
+        } else if name.is("type") {
+            resource.kind = text(value);
+        }
+    }
+    resource.arn = resource.arn.or(arn_variant);
+    resource
 }
 
 /// `eventCategory`.
@@ -156,7 +231,16 @@ impl<'a> HeaderFields<'a> {
             b"sharedEventID" => header.shared_event_id = text(value),
             b"readOnly" => header.read_only = boolean(value),
             b"managementEvent" => header.management_event = boolean(value),
-            b"insightDetails" => header.has_insight_details = !matches!(value, Value::Null),
+            b"insightDetails" => {
+                header.has_insight_details = !matches!(value, Value::Null);
+                header.insight_details = Nested::of(value);
+            }
+            b"sessionCredentialFromConsole" => header.session_credential_from_console = boolean(value),
+            b"vpcEndpointId" => header.vpc_endpoint_id = text(value),
+            b"userIdentity" => header.user_identity = Nested::of(value),
+            b"resources" => header.resources = Nested::of(value),
+            b"tlsDetails" => header.tls_details = Nested::of(value),
+            b"summary" => header.summary = Nested::of(value),
             _ => {}
         }
     }

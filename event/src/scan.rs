@@ -70,8 +70,8 @@ pub(crate) enum Value<'a> {
     True,
     False,
     Null,
-    /// A number, object or array.
-    Other,
+    /// The text of a number, object or array.
+    Other(&'a [u8]),
 }
 
 pub(crate) struct Scanner {
@@ -106,7 +106,7 @@ impl Scanner {
                 Some(b'"') => string(json, value_at).map(|(text, end)| (Value::Text(text), end))?,
                 _ => {
                     let end = self.value(json, value_at, 1)?;
-                    (plain_value(json[value_at]), end)
+                    (plain_value(&json[value_at..end]), end)
                 }
             };
             member(key, value);
@@ -231,7 +231,7 @@ pub(crate) fn key(json: &[u8], at: usize) -> Result<(Text<'_>, usize), Fault> {
 
 /// Scans the string whose opening quote is at `open`. Gives it and the offset behind its closing quote.
 #[inline(always)]
-fn string(json: &[u8], open: usize) -> Result<(Text<'_>, usize), Fault> {
+pub(crate) fn string(json: &[u8], open: usize) -> Result<(Text<'_>, usize), Fault> {
     let mut escaped = false;
     let mut at = open + 1;
     loop {
@@ -335,13 +335,13 @@ fn digits(json: &[u8], start: usize) -> Result<usize, Fault> {
     if at == start { Err(Fault::syntax(json, at, "expected a digit")) } else { Ok(at) }
 }
 
-/// The value that starts with this byte and isn't a string, once it was scanned.
-fn plain_value(first: u8) -> Value<'static> {
-    match first {
-        b't' => Value::True,
-        b'f' => Value::False,
-        b'n' => Value::Null,
-        _ => Value::Other,
+/// The value of which this is the text, once it was scanned; it isn't a string.
+pub(crate) fn plain_value(text: &[u8]) -> Value<'_> {
+    match text.first() {
+        Some(b't') => Value::True,
+        Some(b'f') => Value::False,
+        Some(b'n') => Value::Null,
+        _ => Value::Other(text),
     }
 }
 

@@ -60,6 +60,12 @@ pub(crate) fn record() -> impl Strategy<Value = String> {
         "readOnly",
         "managementEvent",
         "insightDetails",
+        "sessionCredentialFromConsole",
+        "vpcEndpointId",
+        "userIdentity",
+        "resources",
+        "tlsDetails",
+        "summary",
         "requestParameters",
         "Records",
     ])
@@ -138,6 +144,7 @@ pub(crate) fn assert_header(header: &Header<'_>, theirs: &serde_json::Value) {
         ("eventType", &header.event_type, None),
         ("errorCode", &header.error_code, None),
         ("sharedEventID", &header.shared_event_id, None),
+        ("vpcEndpointId", &header.vpc_endpoint_id, None),
     ] {
         assert_eq!(ours.as_deref(), text(key).or(or), "{key} of {theirs}");
     }
@@ -145,4 +152,46 @@ pub(crate) fn assert_header(header: &Header<'_>, theirs: &serde_json::Value) {
     assert_eq!(header.management_event, boolean("managementEvent"), "managementEvent of {theirs}");
     let insight = theirs.get("insightDetails").is_some_and(|value| !value.is_null());
     assert_eq!(header.has_insight_details, insight, "insightDetails of {theirs}");
+    let console = boolean("sessionCredentialFromConsole");
+    assert_eq!(header.session_credential_from_console, console, "sessionCredentialFromConsole of {theirs}");
+    assert_nested(header, theirs);
+}
+
+/// Checks what a header reads of nested fields.
+fn assert_nested(header: &Header<'_>, theirs: &serde_json::Value) {
+    for (key, ours) in [
+        ("userIdentity", header.user_identity),
+        ("resources", header.resources),
+        ("tlsDetails", header.tls_details),
+        ("insightDetails", header.insight_details),
+        ("summary", header.summary),
+    ] {
+        let theirs = theirs.get(key).filter(|value| value.is_object() || value.is_array());
+        let ours =
+            ours.raw().map(|raw| serde_json::from_slice::<serde_json::Value>(raw).expect("the scanner checked it"));
+        assert_eq!(ours.as_ref(), theirs, "{key}");
+    }
+    for (pointer, ours) in [
+        ("/userIdentity/arn", header.user_identity_arn()),
+        ("/userIdentity/invokedBy", header.invoked_by()),
+        ("/tlsDetails/clientProvidedHostHeader", header.client_provided_host_header()),
+        ("/insightDetails/insightType", header.insight_type()),
+        ("/insightDetails/sourceEventCategory", header.insight_source_category()),
+    ] {
+        let theirs = theirs.pointer(pointer).and_then(|value| value.as_str());
+        assert_eq!(ours.as_deref(), theirs, "{pointer}");
+    }
+    let text = |element: &serde_json::Value, key: &str| element[key].as_str().map(str::to_owned);
+    let resources: Vec<_> = match theirs.get("resources") {
+        Some(serde_json::Value::Array(elements)) => elements.iter().filter(|it| it.is_object()).collect(),
+        Some(element) if element.is_object() => vec![element],
+        _ => Vec::new(),
+    };
+    let resources: Vec<_> = resources
+        .into_iter()
+        .map(|it| (text(it, "ARN").or(text(it, "arn")), text(it, "ARNPrefix"), text(it, "type")))
+        .collect();
+    let own = |text: Option<std::borrow::Cow<'_, str>>| text.map(std::borrow::Cow::into_owned);
+    let ours: Vec<_> = header.resources().map(|it| (own(it.arn), own(it.arn_prefix), own(it.kind))).collect();
+    assert_eq!(ours, resources, "resources of {theirs}");
 }

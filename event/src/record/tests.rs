@@ -240,3 +240,36 @@ fn every_sample_survives_byte_for_byte_and_is_seen_as_serde_json_sees_it() {
     }
     assert!(undated < 20, "{undated}");
 }
+
+// Traps 1, 2, 10 and 12, one level down.
+#[test]
+fn nested_fields_are_read_leniently_when_asked() {
+    let raw = r#"{"userIdentity":{"invokedBy":7,"arn":{},"sessionContext":{"arn":"inner","a":[{"arn":"]}\""}]},
+        "a\u0072n":"arn:aws:iam::1:root"},"resources":[ {"ARN":"a","accountId":"1","type":"T"},7,null,"x",["y"],
+        {"arn":"b","ARN":null},{"ARNPrefix":"c/","type":false} , {} ],"tlsDetails":{"clientProvidedHostHeader":"h"},
+        "insightDetails":{"insightType":"ApiCallRateInsight","sourceEventCategory":null},"vpcEndpointId":"vpce-1",
+        "sessionCredentialFromConsole":"true","summary":{"primaryDimension":{"dimension":"eventName"}}}"#;
+    check(raw, |header| {
+        assert_eq!(header.user_identity_arn().as_deref(), Some("arn:aws:iam::1:root"));
+        assert_eq!(header.invoked_by(), None);
+        assert_eq!(header.client_provided_host_header().as_deref(), Some("h"));
+        assert_eq!(
+            (header.insight_type().as_deref(), header.insight_source_category()),
+            (Some("ApiCallRateInsight"), None)
+        );
+        assert_eq!(header.vpc_endpoint_id.as_deref(), Some("vpce-1"));
+        assert_eq!(header.session_credential_from_console, Some(true));
+        assert_eq!(header.summary.nested("primaryDimension").text("dimension").as_deref(), Some("eventName"));
+        let arns: Vec<_> = header.resources().map(|it| it.arn.or(it.arn_prefix).map(Cow::into_owned)).collect();
+        assert_eq!(arns, [Some("a".to_owned()), Some("b".to_owned()), Some("c/".to_owned()), None]);
+    });
+    for value in ["\"\"", "null", "7", "true", "[]", "{}", "[[]]"] {
+        check(&format!("{{\"resources\":{value},\"userIdentity\":{value},\"tlsDetails\":{value}}}"), |header| {
+            let read = (header.user_identity_arn(), header.client_provided_host_header());
+            assert_eq!(read, (None, None), "{value}");
+        });
+    }
+    check(r#"{"resources":{"ARN":"alone"}}"#, |header| {
+        assert_eq!(header.resources().next().unwrap().arn.as_deref(), Some("alone"));
+    });
+}

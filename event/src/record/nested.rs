@@ -1,0 +1,129 @@
+//! What lies deeper in a record than its top level, read when somebody asks for it.
+//!
+//! A header keeps the text of a few nested fields and reads nothing of them, because most records are never asked. Reading
+//! allocates nothing but strings with escapes, and is as lenient as the header: a member of another type than expected is
+//! None. Does not check JSON: only text that [`crate::scan`] has checked comes here.
+
+use std::borrow::Cow;
+
+use crate::scan::{Text, Value, blanks, key, plain_value, string};
+
+/// A field that holds an object or an array, as its text stands in the record. Empty if the field is absent or of another
+/// type.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Nested<'a>(Option<&'a [u8]>);
+
+impl<'a> Nested<'a> {
+    pub(crate) fn of(value: Value<'a>) -> Self {
+        match value {
+            Value::Other(text) if matches!(text.first(), Some(b'{' | b'[')) => Self(Some(text)),
+            _ => Self(None),
+        }
+    }
+
+    /// The field's JSON, if it is an object or an array.
+    pub fn raw(self) -> Option<&'a [u8]> {
+        self.0
+    }
+
+    /// The string under `name`, if this is an object with one. Of a key that stands twice, the last counts.
+    pub fn text(self, name: &str) -> Option<Cow<'a, str>> {
+        match self.member(name)? {
+            Value::Text(text) => text.decode(),
+            _ => None,
+        }
+    }
+
+    /// The object or array under `name`.
+    pub fn nested(self, name: &str) -> Self {
+        self.member(name).map_or(Self(None), Self::of)
+    }
+
+    /// The objects in this array; of an object, itself: some services don't wrap a single element.
+    pub(crate) fn elements(self) -> impl Iterator<Item = Self> {
+        let json = self.0.unwrap_or_default();
+        let mut walk = Walk::new(json);
+        let mut itself = (!walk.in_array && !json.is_empty()).then_some(self);
+        std::iter::from_fn(move || {
+            loop {
+                match walk.in_array {
+                    false => return itself.take(),
+                    true => match Self::of(walk.next()?.1) {
+                        element @ Self(Some([b'{', ..])) => return Some(element),
+                        _ => {}
+                    },
+                }
+            }
+        })
+    }
+
+    /// The members of this object.
+    pub(crate) fn members(self) -> impl Iterator<Item = (Text<'a>, Value<'a>)> {
+        Walk::new(self.0.unwrap_or_default()).filter_map(|(name, value)| Some((name?, value)))
+    }
+
+    fn member(self, name: &str) -> Option<Value<'a>> {
+        self.members().filter(|(key, _)| key.is(name)).last().map(|(_, value)| value)
+    }
+}
+
+/// Goes over an object's members or an array's elements.
+struct Walk<'a> {
+    json: &'a [u8],
+    at: usize,
+    in_array: bool,
+}
+
+impl<'a> Walk<'a> {
+    fn new(json: &'a [u8]) -> Self {
+        Self { json, at: 1, in_array: json.first() == Some(&b'[') }
+    }
+}
+
+impl<'a> Iterator for Walk<'a> {
+    type Item = (Option<Text<'a>>, Value<'a>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let json = self.json;
+        let mut at = blanks(json, self.at);
+        if let Some(b',') = json.get(at) {
+            at = blanks(json, at + 1);
+        }
+        if let None | Some(b'}' | b']') = json.get(at) {
+            return None;
+        }
+        let (name, at) = match self.in_array {
+            true => (None, at),
+            false => key(json, at).ok().map(|(name, at)| (Some(name), at))?,
+        };
+        let (value, end) = value(json, at)?;
+        self.at = end;
+        Some((name, value))
+    }
+}
+
+/// The value that starts at `at`, and the offset behind it.
+fn value(json: &[u8], at: usize) -> Option<(Value<'_>, usize)> {
+    if json.get(at) == Some(&b'"') {
+        return string(json, at).ok().map(|(text, end)| (Value::Text(text), end));
+    }
+    let mut depth = 0_usize;
+    let mut end = at;
+    loop {
+        match json.get(end)? {
+            b'"' => {
+                end = string(json, end).ok()?.1;
+                continue;
+            }
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' if depth > 1 => depth -= 1,
+            b'}' | b']' if depth == 1 => return Some((plain_value(&json[at..=end]), end + 1)),
+            // Behind a number or a word.
+            b'}' | b']' | b',' | b' ' | b'\t' | b'\r' | b'\n' if depth == 0 => {
+                return Some((plain_value(&json[at..end]), end));
+            }
+            _ => {}
+        }
+        end += 1;
+    }
+}
