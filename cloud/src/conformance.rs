@@ -9,3 +9,4 @@
 pub mod key_service;
 pub mod log_sink;
 pub mod object_store;
+pub mod signer;

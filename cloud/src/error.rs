@@ -152,6 +152,16 @@ impl Error {
         self
     }
 
+    /// Adds what to do about it, after what the other side said.
+    #[must_use]
+    pub fn advice(mut self, advice: impl AsRef<str>) -> Self {
+        if !self.0.detail.is_empty() {
+            self.0.detail.push_str("; ");
+        }
+        self.0.detail.push_str(advice.as_ref());
+        self
+    }
+
     /// Adds the id under which AWS support finds the request.
     #[must_use]
     pub fn request_id(mut self, id: Option<String>) -> Self {

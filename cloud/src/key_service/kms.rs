@@ -4,7 +4,7 @@
 
 use super::{DataKey, EncryptionContext, KeyService, Plaintext};
 use crate::error::classify;
-use crate::{Connection, Error, ErrorKind, credentials};
+use crate::{Connection, Error, ErrorKind, kms};
 use async_trait::async_trait;
 use aws_sdk_kms::Client;
 use aws_sdk_kms::primitives::Blob;
@@ -19,17 +19,14 @@ pub struct KmsKeyService {
 impl KmsKeyService {
     /// KMS in the region of this key, or in the connection's where the key is given by id or alias. Calls nothing yet.
     pub async fn open(key_id: &str, connection: &Connection) -> Result<Self, Error> {
-        // arn:aws:kms:REGION:ACCOUNT:key/…
-        let region = key_id.starts_with("arn:").then(|| key_id.split(':').nth(3)).flatten();
-        let config = credentials::regional_config(connection, region, &format!("key {key_id}")).await?;
-        Ok(Self { client: Client::new(&config) })
+        Ok(Self { client: kms::client(key_id, connection).await? })
     }
 }
 
 #[async_trait]
 impl KeyService for KmsKeyService {
     async fn generate_data_key(&self, key_id: &str, context: &EncryptionContext) -> Result<DataKey, Error> {
-        let subject = || format!("key {key_id}");
+        const VERB: &str = "generate a data key under";
         let answer = self
             .client
             .generate_data_key()
@@ -38,9 +35,8 @@ impl KeyService for KmsKeyService {
             .set_encryption_context(Some(context.clone().into_iter().collect()))
             .send()
             .await
-            .map_err(|error| classify::sdk("generate a data key under", subject(), error))?;
-        let empty =
-            || Error::new(ErrorKind::Other, "generate a data key under", subject()).detail("the answer has none");
+            .map_err(|error| kms::failed(VERB, key_id, error))?;
+        let empty = || Error::new(ErrorKind::Other, VERB, kms::subject(key_id)).detail("the answer has none");
         let plaintext = answer.plaintext.ok_or_else(empty)?;
         let ciphertext = answer.ciphertext_blob.ok_or_else(empty)?;
         Ok(DataKey { plaintext: Plaintext::new(plaintext.into_inner()), ciphertext: ciphertext.into_inner() })

@@ -8,6 +8,7 @@
 //! context is authenticated with it. Random nonces are good for 2^32 data keys under one file.
 
 use super::{DataKey, EncryptionContext, KeyService, Plaintext};
+use crate::key_file::{self, subject};
 use crate::{Error, ErrorKind};
 use async_trait::async_trait;
 use base64::Engine as _;
@@ -16,18 +17,12 @@ use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::digest;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
-use std::io::Write as _;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 const MAGIC: &[u8; 4] = b"OTK1";
 const NAME_LEN: usize = 8;
 const KEY_LEN: usize = 32;
-
-/// The longest file that can hold a key: base64 and white space.
-const FILE_BYTES_MAX: u64 = 256;
 
 /// A key file in use. The key stays in memory as long as this lives.
 pub struct LocalKeyService {
@@ -45,32 +40,19 @@ impl fmt::Debug for LocalKeyService {
 impl LocalKeyService {
     /// Makes a key file that only its owner may read, durable when this returns. Never replaces one.
     pub fn create(path: &Path) -> Result<(), Error> {
-        let failed = |error| Error::io("create", subject(path), error);
         let mut secret = Zeroizing::new([0; KEY_LEN]);
         fill_random(&mut secret[..], "create", || subject(path))?;
-        let text = Zeroizing::new(format!("{}\n", BASE64.encode(&secret[..])));
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
-        file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
+        key_file::create(path, Zeroizing::new(format!("{}\n", BASE64.encode(&secret[..]))).as_bytes())
     }
 
     /// Reads a key file. `Invalid` where it is absent, readable by others, or no key: a key file made in place of one
     /// that is merely not mounted would make everything sealed before unreadable, so none is made here.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let invalid = |why: String| Error::new(ErrorKind::Invalid, "open", subject(path)).detail(why);
         let form = format!("make one with: (umask 077; openssl rand -base64 32 > {})", path.display());
-        let metadata = fs::metadata(path).map_err(|error| invalid(format!("{error}; {form}")))?;
-        if metadata.permissions().mode() & 0o077 != 0 {
-            return Err(invalid(format!("others can read it: chmod 600 {}", path.display())));
-        }
-        if metadata.len() > FILE_BYTES_MAX {
-            return Err(invalid(format!("no base64 of 32 bytes; {form}")));
-        }
-        let text = Zeroizing::new(fs::read(path).map_err(|error| Error::io("open", subject(path), error))?);
+        let text = key_file::read(path, &form)?;
         let secret = BASE64.decode(text.trim_ascii()).map(Zeroizing::new).unwrap_or_default();
-        let key =
-            UnboundKey::new(&AES_256_GCM, &secret).map_err(|_| invalid(format!("no base64 of 32 bytes; {form}")))?;
+        let key = UnboundKey::new(&AES_256_GCM, &secret)
+            .map_err(|_| key_file::invalid(path, format!("no base64 of 32 bytes; {form}")))?;
         let mut hash = digest::Context::new(&digest::SHA256);
         hash.update(b"orgtrail key name");
         hash.update(&secret);
@@ -138,8 +120,4 @@ fn fill_random(bytes: &mut [u8], verb: &'static str, subject: impl Fn() -> Strin
     SystemRandom::new()
         .fill(bytes)
         .map_err(|_| Error::new(ErrorKind::Unavailable, verb, subject()).detail("no random bytes from the system"))
-}
-
-fn subject(path: &Path) -> String {
-    format!("key file {}", path.display())
 }
