@@ -10,12 +10,14 @@
 pub(crate) mod cloudwatch;
 #[cfg(any(test, feature = "fake"))]
 pub(crate) mod fake;
+mod group;
 pub(crate) mod local;
 
 pub use cloudwatch::CloudWatchSink;
 #[cfg(any(test, feature = "fake"))]
 pub use fake::FakeSink;
-pub use local::LocalSink;
+pub use group::{LogGroup, check_stream_name};
+pub use local::{LocalSink, Rotation};
 
 use crate::{Error, ErrorKind};
 use async_trait::async_trait;

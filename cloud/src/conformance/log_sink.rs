@@ -117,7 +117,7 @@ async fn stored(sink: &dyn LogSink, read: &dyn ReadBack, stream: &str, batch: &[
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log_sink::{FakeSink, LocalSink, Rejection};
+    use crate::log_sink::{FakeSink, LocalSink, Rejection, Rotation};
     use std::time::Duration;
 
     const NOW_MS: i64 = 1_770_000_000_000;
@@ -147,7 +147,7 @@ mod tests {
     #[tokio::test]
     async fn a_folder_conforms() {
         let dir = tempfile::tempdir().unwrap();
-        let sink = LocalSink::new(dir.path());
+        let sink = LocalSink::new(dir.path(), Rotation { file_bytes_max: 4 << 20, files_max: 4 });
         all(&sink, &sink, NOW_MS).await;
     }
 

@@ -20,6 +20,8 @@ struct State {
     groups: BTreeSet<String>,
     streams: BTreeMap<(String, String), Vec<LogEvent>>,
     failing: Vec<ErrorKind>,
+    down: Option<ErrorKind>,
+    attempts: u64,
     batches: Vec<usize>,
 }
 
@@ -32,6 +34,8 @@ impl FakeSink {
             groups: BTreeSet::new(),
             streams: BTreeMap::new(),
             failing: Vec::new(),
+            down: None,
+            attempts: 0,
             batches: Vec::new(),
         };
         Self { state: Arc::new(Mutex::new(state)) }
@@ -50,6 +54,28 @@ impl FakeSink {
     /// The next put fails like this. Several add up.
     pub fn fail_next(&self, kind: ErrorKind) {
         self.lock().failing.push(kind);
+    }
+
+    /// Every call fails like this until it is set to None.
+    pub fn set_down(&self, down: Option<ErrorKind>) {
+        self.lock().down = down;
+    }
+
+    /// Deletes a group with its streams.
+    pub fn delete_group(&self, group: &str) {
+        let mut state = self.lock();
+        state.groups.remove(group);
+        state.streams.retain(|(of, _), _| of != group);
+    }
+
+    /// How many puts there were, failed ones included.
+    pub fn attempts(&self) -> u64 {
+        self.lock().attempts
+    }
+
+    /// The streams of a group, by name.
+    pub fn streams(&self, group: &str) -> Vec<String> {
+        self.lock().streams.keys().filter(|(of, _)| of == group).map(|(_, stream)| stream.clone()).collect()
     }
 
     /// What a stream holds, in the order in which it came.
@@ -71,6 +97,9 @@ impl FakeSink {
 impl LogSink for FakeSink {
     async fn ensure(&self, group: &str, stream: &str) -> Result<(), Error> {
         let mut state = self.lock();
+        if let Some(kind) = &state.down {
+            return Err(Error::new(kind.clone(), "create", subject(group, stream)).detail("as the test asked"));
+        }
         state.groups.insert(group.to_owned());
         state.streams.entry((group.to_owned(), stream.to_owned())).or_default();
         Ok(())
@@ -78,8 +107,9 @@ impl LogSink for FakeSink {
 
     async fn put(&self, group: &str, stream: &str, events: &[LogEvent]) -> Result<PutOutcome, Error> {
         let mut state = self.lock();
-        if !state.failing.is_empty() {
-            let kind = state.failing.remove(0);
+        state.attempts += 1;
+        let failing = if state.failing.is_empty() { state.down.clone() } else { Some(state.failing.remove(0)) };
+        if let Some(kind) = failing {
             return Err(Error::new(kind, "put to", subject(group, stream)).detail("as the test asked"));
         }
         check(group, stream, events)?;

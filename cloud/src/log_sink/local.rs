@@ -1,7 +1,8 @@
-//! A folder as log sink: GROUP/STREAM/YYYY-MM-DD.ndjson, one event a line, a file for each UTC day of the events.
+//! A folder as log sink: GROUP/STREAM/000000000001.ndjson and so on, one event a line, in the order in which they came.
 //!
-//! Owns: the files' names and lines. Does not own: their removal; old days are whole files, so any clean-up by age works.
-//! Events of any age are stored.
+//! Owns: the files' names and lines, and how many are kept: a file that is full is closed and the next number begun, and
+//! the oldest go. Events of any age are stored. Does not own: what becomes of a file that was closed; a log shipper reads
+//! the folder with a pattern such as `*.ndjson`.
 //!
 //! On a crash in the middle of a put the last line can be cut off; the next put to that file removes it first. What was
 //! acknowledged is synced.
@@ -10,14 +11,13 @@ use super::{LogEvent, LogSink, PutOutcome, check, subject};
 use crate::durable::{create_folder, sync_folder};
 use crate::{Error, ErrorKind};
 use async_trait::async_trait;
-use jiff::{Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
-#[cfg(any(test, feature = "fake"))]
-use std::fs;
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+
+const EXTENSION: &str = ".ndjson";
 
 /// One line of a file.
 #[derive(Serialize, Deserialize)]
@@ -26,18 +26,28 @@ struct Line<'a> {
     message: std::borrow::Cow<'a, str>,
 }
 
+/// How much of a stream is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rotation {
+    /// Bytes of a file; a put that would take it further begins the next one. One put is never split.
+    pub file_bytes_max: u64,
+    /// Files of a stream, the one that is written to included. At least 1.
+    pub files_max: usize,
+}
+
 /// A folder that stands for CloudWatch Logs.
 #[derive(Clone, Debug)]
 pub struct LocalSink {
     root: PathBuf,
+    rotation: Rotation,
     /// One put at a time: lines of two puts must not mix.
     writing: Arc<Mutex<()>>,
 }
 
 impl LocalSink {
     /// The sink in this folder. `ensure` creates it.
-    pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into(), writing: Arc::default() }
+    pub fn new(root: impl Into<PathBuf>, rotation: Rotation) -> Self {
+        Self { root: root.into(), rotation, writing: Arc::default() }
     }
 
     /// The folder of a stream.
@@ -74,21 +84,14 @@ impl LogSink for LocalSink {
     async fn put(&self, group: &str, stream: &str, events: &[LogEvent]) -> Result<PutOutcome, Error> {
         check(group, stream, events)?;
         let folder = self.folder(group, stream);
-        let mut days: Vec<(String, Vec<u8>)> = Vec::new();
+        let mut lines = Vec::new();
         for event in events {
-            let day = day_of(event.timestamp_ms);
-            if days.last().is_none_or(|(last, _)| *last != day) {
-                days.push((day, Vec::new()));
-            }
-            if let Some((_, lines)) = days.last_mut() {
-                let line = Line { timestamp: event.timestamp_ms, message: event.message.as_str().into() };
-                serde_json::to_writer(&mut *lines, &line).expect("a number and a text are always JSON");
-                lines.push(b'\n');
-            }
+            let line = Line { timestamp: event.timestamp_ms, message: event.message.as_str().into() };
+            serde_json::to_writer(&mut lines, &line).expect("a number and a text are always JSON");
+            lines.push(b'\n');
         }
-        let written = self.blocking("put to", subject(group, stream), move || {
-            days.iter().try_for_each(|(day, lines)| append(&folder, &format!("{day}.ndjson"), lines))
-        });
+        let rotation = self.rotation;
+        let written = self.blocking("put to", subject(group, stream), move || append(&folder, rotation, &lines));
         match written.await {
             Ok(()) => Ok(PutOutcome::default()),
             Err(error) if *error.kind() == ErrorKind::NotFound => {
@@ -99,20 +102,58 @@ impl LogSink for LocalSink {
     }
 }
 
-fn append(folder: &Path, name: &str, lines: &[u8]) -> io::Result<()> {
-    let path = folder.join(name);
-    let is_new = !path.exists();
-    let mut file = OpenOptions::new().read(true).append(true).create(true).open(&path)?;
+fn append(folder: &Path, rotation: Rotation, lines: &[u8]) -> io::Result<()> {
+    let numbers = numbers(folder)?;
+    let newest = numbers.last().copied().unwrap_or(1);
+    let mut file = open(folder, newest)?;
     let whole = whole_lines(&mut file)?;
     if whole < file.metadata()?.len() {
         file.set_len(whole)?;
     }
+    let is_full = whole > 0 && whole + lines.len() as u64 > rotation.file_bytes_max;
+    if is_full {
+        // Before the new one is there: if they can't go, nothing was written that a repetition would write again.
+        remove_oldest(folder, &numbers, rotation.files_max)?;
+        file = open(folder, newest + 1)?;
+    }
     file.write_all(lines)?;
     file.sync_data()?;
-    if is_new {
+    if is_full || numbers.is_empty() {
         sync_folder(folder)?;
     }
     Ok(())
+}
+
+fn open(folder: &Path, number: u64) -> io::Result<File> {
+    OpenOptions::new().read(true).append(true).create(true).open(folder.join(numbered(number)))
+}
+
+/// Makes room for one more file.
+fn remove_oldest(folder: &Path, numbers: &[u64], files_max: usize) -> io::Result<()> {
+    let surplus = (numbers.len() + 1).saturating_sub(files_max.max(1));
+    for number in numbers.iter().take(surplus) {
+        let path = folder.join(numbered(*number));
+        fs::remove_file(&path)?;
+        tracing::info!(file.path = %path.display(), "the oldest log file of a full stream is removed");
+    }
+    Ok(())
+}
+
+/// As many digits as no stream outlives, so that names sort.
+fn numbered(number: u64) -> String {
+    format!("{number:012}{EXTENSION}")
+}
+
+/// The numbers of a stream's files, ascending. Other files are left alone.
+fn numbers(folder: &Path) -> io::Result<Vec<u64>> {
+    let mut numbers = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        let Some(stem) = name.to_str().and_then(|name| name.strip_suffix(EXTENSION)) else { continue };
+        numbers.extend(stem.parse::<u64>().ok().filter(|number| *numbered(*number) == *name));
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
 }
 
 /// The length up to the end of the last whole line.
@@ -132,12 +173,6 @@ fn whole_lines(file: &mut File) -> io::Result<u64> {
     Ok(0)
 }
 
-/// The UTC day, `undated` outside the calendar.
-fn day_of(timestamp_ms: i64) -> String {
-    let day = Timestamp::from_millisecond(timestamp_ms).map(|at| at.to_zoned(TimeZone::UTC).date().to_string());
-    day.unwrap_or_else(|_| "undated".to_owned())
-}
-
 /// A name as file name: slashes, and what else a file system may refuse, as percent escapes.
 fn file_name(name: &str) -> String {
     let mut safe = String::with_capacity(name.len());
@@ -155,14 +190,12 @@ fn file_name(name: &str) -> String {
 /// What tests read back.
 #[cfg(any(test, feature = "fake"))]
 impl LocalSink {
-    /// The events of a stream, oldest day first.
+    /// The events of a stream that are still kept, in the order in which they came.
     pub fn events(&self, group: &str, stream: &str) -> io::Result<Vec<LogEvent>> {
-        let mut files: Vec<_> =
-            fs::read_dir(self.folder(group, stream))?.map(|entry| entry.map(|e| e.path())).collect::<Result<_, _>>()?;
-        files.sort();
+        let folder = self.folder(group, stream);
         let mut events = Vec::new();
-        for path in files {
-            for line in fs::read_to_string(path)?.lines() {
+        for number in numbers(&folder)? {
+            for line in fs::read_to_string(folder.join(numbered(number)))?.lines() {
                 let Line { timestamp, message } = serde_json::from_str(line)?;
                 events.push(LogEvent { timestamp_ms: timestamp, message: message.into_owned() });
             }
@@ -176,6 +209,12 @@ impl LocalSink {
 mod tests {
     use super::*;
 
+    const ROTATION: Rotation = Rotation { file_bytes_max: 200, files_max: 3 };
+
+    fn event(message: &str) -> LogEvent {
+        LogEvent { timestamp_ms: 1_700_000_000_000, message: message.into() }
+    }
+
     #[test]
     fn names_become_single_plain_file_names() {
         assert_eq!(file_name("aws/trail"), "aws%2Ftrail");
@@ -186,13 +225,48 @@ mod tests {
     #[tokio::test]
     async fn a_line_cut_off_by_a_crash_is_removed_by_the_next_put() {
         let dir = tempfile::tempdir().unwrap();
-        let sink = LocalSink::new(dir.path());
-        let event = |message: &str| LogEvent { timestamp_ms: 1_700_000_000_000, message: message.into() };
+        let sink = LocalSink::new(dir.path(), ROTATION);
         sink.ensure("g", "s").await.unwrap();
         sink.put("g", "s", &[event("one")]).await.unwrap();
-        let file = dir.path().join("g/s/2023-11-14.ndjson");
+        let file = dir.path().join("g/s/000000000001.ndjson");
         OpenOptions::new().append(true).open(&file).unwrap().write_all(b"{\"timestamp\":17").unwrap();
         sink.put("g", "s", &[event("two")]).await.unwrap();
         assert_eq!(sink.events("g", "s").unwrap(), [event("one"), event("two")]);
+    }
+
+    #[tokio::test]
+    async fn full_files_are_closed_and_only_the_newest_are_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let sink = LocalSink::new(dir.path(), ROTATION);
+        sink.ensure("g", "s").await.unwrap();
+        fs::write(dir.path().join("g/s/notes.txt"), "an operator's").unwrap();
+        let mut puts = Vec::new();
+        for n in 0..10 {
+            let put = [event(&format!("{n} {}", "x".repeat(60))), event("short")];
+            sink.put("g", "s", &put).await.unwrap();
+            puts.extend(put);
+        }
+        let folder = dir.path().join("g/s");
+        assert_eq!(numbers(&folder).unwrap(), [8, 9, 10]);
+        for number in [8, 9, 10] {
+            assert!(fs::metadata(folder.join(numbered(number))).unwrap().len() <= ROTATION.file_bytes_max);
+        }
+        assert_eq!(sink.events("g", "s").unwrap(), puts[14..]);
+        assert!(folder.join("notes.txt").exists());
+    }
+
+    #[tokio::test]
+    async fn a_new_start_goes_on_in_the_newest_file_and_a_put_larger_than_a_file_is_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let large = [event(&"y".repeat(300)), event("z")];
+        for batch in [&[event("a")][..], &[event("b")], &large] {
+            let sink = LocalSink::new(dir.path(), ROTATION);
+            sink.ensure("g", "s").await.unwrap();
+            sink.put("g", "s", batch).await.unwrap();
+        }
+        assert_eq!(numbers(&dir.path().join("g/s")).unwrap(), [1, 2]);
+        let sink = LocalSink::new(dir.path(), Rotation { files_max: 1, ..ROTATION });
+        sink.put("g", "s", &[event("c")]).await.unwrap();
+        assert_eq!(sink.events("g", "s").unwrap(), [event("c")]);
     }
 }
