@@ -76,6 +76,19 @@ pub struct DigestKey {
 }
 
 impl DigestKey {
+    /// The key of a digest that ends at `end`, in the day folder of that time. `folder` says account, region and what
+    /// stands above them; its kind is taken to be [`Kind::Digest`].
+    pub fn new(
+        folder: Folder,
+        end: DigestStamp,
+        trail: impl Into<String>,
+        home_region: impl Into<String>,
+        backfill: bool,
+    ) -> Self {
+        let folder = Folder { kind: Kind::Digest, ..folder };
+        Self { folder, date: end.date(), end, trail: trail.into(), home_region: home_region.into(), backfill }
+    }
+
     /// The last part of the key, from the account to `.json.gz`.
     pub fn file_name(&self) -> String {
         let suffix = if self.backfill { name::BACKFILL } else { "" };

@@ -54,6 +54,11 @@ impl DigestStamp {
         Self(DateTime::constant(date.year().max(0), date.month(), date.day(), hour, minute, second, 0))
     }
 
+    /// The second's day.
+    pub fn date(self) -> Date {
+        self.0.date()
+    }
+
     /// Seconds since the Unix epoch.
     pub fn unix_seconds(self) -> i64 {
         unix_seconds(self.0)

@@ -198,6 +198,25 @@ fn everything_else_is_foreign() {
 }
 
 #[test]
+fn a_digest_key_that_is_made_is_read_again() {
+    let folder = Folder {
+        prefix: "p".to_owned(),
+        organization_id: Some("o-abcdefghij".to_owned()),
+        account: "111122223333".to_owned(),
+        kind: Kind::Log,
+        region: "us-east-2".to_owned(),
+    };
+    let end = DigestStamp::new(date(2026, 3, 2).at(0, 0, 1, 0));
+    let key = DigestKey::new(folder, end, "a_b", "us-east-1", true);
+    assert_eq!(
+        key.to_string(),
+        "p/AWSLogs/o-abcdefghij/111122223333/CloudTrail-Digest/us-east-2/2026/03/02/\
+         111122223333_CloudTrail-Digest_us-east-2_a_b_us-east-1_20260302T000001Z_backfill.json.gz"
+    );
+    assert_eq!(classify(&key.to_string()), ObjectKey::BackfillDigest(key));
+}
+
+#[test]
 fn stamps_at_the_ends_of_time_hold() {
     for (text, seconds) in [("00000101T0000Z", -62_167_219_200), ("99991231T2359Z", 253_402_300_740)] {
         let key = format!("AWSLogs/111122223333/CloudTrail/r/2026/03/01/111122223333_CloudTrail_r_{text}_a.json.gz");
