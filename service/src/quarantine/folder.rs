@@ -2,6 +2,8 @@
 //!
 //! It owns the layout and the lock; it keeps nothing in memory between calls, so that a command needs no running process.
 
+mod dropped;
+
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
@@ -144,6 +146,26 @@ impl Folder {
         Ok(count)
     }
 
+    /// Passes every entry through `change`, also the dropped ones, and writes those back for which it says true. Nothing else
+    /// changes the quarantine meanwhile; every file is whole at any moment.
+    ///
+    /// # Errors
+    /// Those of `change`, the file system refused, or an entry is damaged; the entries before it are written.
+    pub fn rewrite<E: From<Error>>(&self, mut change: impl FnMut(&mut Entry) -> Result<bool, E>) -> Result<(), E> {
+        if !self.dir.exists() {
+            return Ok(());
+        }
+        let _lock = self.lock()?;
+        self.remove_half_written()?;
+        for id in self.ids()? {
+            let mut entry = self.read(&id)?;
+            if change(&mut entry)? {
+                self.write(&entry)?;
+            }
+        }
+        dropped::rewrite(&self.dropped_path(), change)
+    }
+
     fn mark_for_retry(&self, id: &Id) -> Result<(), Error> {
         let dir = self.dir.join("retry");
         durable::create_dir(&dir).map_err(Error::io("create", &dir))?;
@@ -268,7 +290,7 @@ impl Folder {
     pub(super) fn remove_half_written(&self) -> Result<(), Error> {
         let entries = self.dir.join("entries");
         let shards = names(&entries)?.into_iter().map(|shard| entries.join(shard));
-        for dir in shards.chain([self.dir.join("retry")]) {
+        for dir in shards.chain([self.dir.join("retry"), self.dir.clone()]) {
             for name in names(&dir)?.iter().filter(|name| name.ends_with(durable::TEMP_SUFFIX)) {
                 let path = dir.join(name);
                 fs::remove_file(&path).map_err(Error::io("remove", &path))?;

@@ -177,6 +177,35 @@ fn a_retry_is_handed_out_once_and_again_after_a_crash_until_it_is_decided() {
 }
 
 #[test]
+fn rewriting_reaches_every_payload_also_the_dropped_ones() {
+    let bench = bench();
+    let owner = bench.owner(10);
+    for n in 1..=3 {
+        owner.put(bench.entry(n, "a").with_payload(b"evidence".to_vec())).unwrap();
+    }
+    bench.operator().drop(&id(1), "ann").unwrap();
+    let dropped = bench.dir.path().join("dropped.jsonl");
+    let mut text = fs::read_to_string(&dropped).unwrap();
+    text.push_str("{\"at\": \"half a line, ZXZpZGVuY2U=");
+    fs::write(&dropped, text).unwrap();
+    let half = bench.dir.path().join("dropped.jsonl.rewritten.tmp");
+    fs::write(&half, "what a crash left").unwrap();
+    let rewritten = bench.operator().rewrite(|entry| {
+        entry.payload = Some(b"other".to_vec());
+        Ok::<_, Error>(entry.id != id(3))
+    });
+    rewritten.unwrap();
+    let payload = |n| bench.operator().get(&id(n).to_string()).unwrap().payload.unwrap();
+    assert_eq!((payload(2), payload(3)), (b"other".to_vec(), b"evidence".to_vec()));
+    let text = fs::read_to_string(&dropped).unwrap();
+    let line: serde_json::Value = serde_json::from_str(text.trim()).unwrap();
+    assert_eq!((&line["by"], &line["entry"]["payload"]), (&"ann".into(), &"b3RoZXI=".into()));
+    assert!(!text.contains("ZXZpZGVuY2U="), "{text}");
+    assert!(!half.exists());
+    assert_eq!(bench.owner(10).counts(), BTreeMap::from([("a".to_owned(), 2)]));
+}
+
+#[test]
 fn half_written_files_are_passed_over_and_removed_by_the_owner() {
     let bench = bench();
     bench.owner(10).put(bench.entry(1, "a")).unwrap();
