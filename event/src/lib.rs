@@ -1,8 +1,7 @@
-//! What a CloudTrail delivery looks like: gzip, log files, records and object keys.
+//! What a CloudTrail delivery looks like: gzip, log files, records and object keys; and which records a trail takes.
 //!
 //! Owns the formats, reading and writing. Pure: no input or output, no clock, no threads; every function is a function
-//! of its arguments and every limit is the caller's. Does not own where bytes come from or go to, what is a duplicate,
-//! or which records a trail wants.
+//! of its arguments and every limit is the caller's. Does not own where bytes come from or go to, or what is a duplicate.
 //!
 //! Record bytes are never written anew (I5): a record is a sub-slice of the log file it was read from.
 
@@ -13,5 +12,6 @@ pub mod key;
 pub mod log_file;
 pub mod record;
 mod scan;
+pub mod selector;
 #[cfg(test)]
 mod testing;

@@ -45,13 +45,12 @@ impl<'a> Nested<'a> {
         let mut walk = Walk::new(json);
         let mut itself = (!walk.in_array && !json.is_empty()).then_some(self);
         std::iter::from_fn(move || {
+            if !walk.in_array {
+                return itself.take();
+            }
             loop {
-                match walk.in_array {
-                    false => return itself.take(),
-                    true => match Self::of(walk.next()?.1) {
-                        element @ Self(Some([b'{', ..])) => return Some(element),
-                        _ => {}
-                    },
+                if let element @ Self(Some([b'{', ..])) = Self::of(walk.next()?.1) {
+                    return Some(element);
                 }
             }
         })
