@@ -10,3 +10,4 @@ pub mod key_service;
 pub mod log_sink;
 pub mod object_store;
 pub mod signer;
+pub mod topic;

@@ -176,6 +176,13 @@ impl Error {
         self
     }
 
+    /// Another kind, where the call knows better than the code what a code means.
+    #[must_use]
+    pub(crate) fn with_kind(mut self, kind: ErrorKind) -> Self {
+        self.0.kind = kind;
+        self
+    }
+
     /// Which failure this is.
     pub fn kind(&self) -> &ErrorKind {
         &self.0.kind

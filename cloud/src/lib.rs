@@ -1,11 +1,12 @@
-//! The outside world as seams: object stores, key services and log sinks, each a trait with an AWS implementation, a
-//! local-directory one and, for tests, one in memory (feature `fake`), all judged by the same conformance suite.
+//! The outside world as seams: object stores, key services, signers, log sinks and topics, each a trait with an AWS
+//! implementation, a local one and, for tests, one in memory (feature `fake`), all judged by the same conformance suite.
 //!
 //! Owns: everything that names an AWS SDK, where credentials come from, and which failure is worth another attempt.
 //! Does not own: what is stored. No type of the trail's domain is known here.
 
 #[cfg(feature = "fake")]
 pub mod admin;
+pub mod cloudtrail;
 #[cfg(any(test, feature = "fake"))]
 pub mod conformance;
 pub mod connection;
@@ -15,11 +16,14 @@ pub mod error;
 mod key_file;
 pub mod key_service;
 mod kms;
+pub mod lifecycle;
 pub mod location;
 pub mod log_sink;
 pub mod object_store;
 pub mod partition;
+pub mod public_keys;
 pub mod signer;
+pub mod topic;
 
 pub use connection::{Connection, CredentialSource, RoleStep};
 pub use error::{Disposition, Error, ErrorKind};
@@ -27,4 +31,6 @@ pub use key_service::{KeyService, open_key_service};
 pub use location::Location;
 pub use log_sink::LogSink;
 pub use object_store::{ObjectStore, open_store};
+pub use public_keys::PublicKeySource;
 pub use signer::{Signer, open_signer};
+pub use topic::{Topic, open_topic};

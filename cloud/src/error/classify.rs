@@ -115,12 +115,12 @@ fn credentials(error: &(dyn StdError + 'static)) -> Option<Facts> {
     Some(Facts { kind, detail: causes(refused), request_id: None })
 }
 
-/// Codes: "Error responses" of the S3 API reference, "Common errors" of STS, KMS and CloudWatch Logs, and each
-/// operation's own. A code outranks the status; an unknown code falls back to it.
+/// Codes: "Error responses" of the S3 API reference, "Common errors" of STS, KMS, CloudWatch Logs, SNS and CloudTrail, and
+/// each operation's own. A code outranks the status; an unknown code falls back to it.
 fn kind_of(code: Option<&str>, status: u16) -> ErrorKind {
     match code.unwrap_or_default() {
         "NoSuchKey" | "NoSuchVersion" => ErrorKind::NotFound,
-        "NoSuchBucket" | "ResourceNotFoundException" | "NotFoundException" => ErrorKind::ContainerMissing,
+        "NoSuchBucket" | "ResourceNotFoundException" | "NotFoundException" | "TrailNotFoundException" => ErrorKind::ContainerMissing,
         "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" | "RequestExpired" => {
             ErrorKind::ExpiredCredentials
         }
@@ -130,8 +130,10 @@ fn kind_of(code: Option<&str>, status: u16) -> ErrorKind {
         | "RequestTimeTooSkewed" | "SignatureDoesNotMatch" | "UnrecognizedClientException"
         // A key that is switched off, or an archived object: somebody can switch it on or restore it.
         | "DisabledException" | "KMSInvalidStateException" | "KMS.DisabledException" | "KMS.KMSInvalidStateException"
-        | "InvalidObjectState" => ErrorKind::Denied,
-        "SlowDown" | "Throttling" | "ThrottlingException" | "ThrottledException" | "RequestThrottled"
+        // The same of the key of an SNS topic, and its other refusals.
+        | "KMSDisabled" | "KMSInvalidState" | "KMSNotFound" | "KMSAccessDenied" | "KMSOptInRequired" | "AuthorizationError"
+        | "InvalidSecurity" | "EndpointDisabled" | "InvalidObjectState" => ErrorKind::Denied,
+        "SlowDown" | "Throttling" | "Throttled" | "KMSThrottling" | "ThrottlingException" | "ThrottledException" | "RequestThrottled"
         | "RequestThrottledException" | "RequestLimitExceeded" | "TooManyRequestsException" | "LimitExceededException"
         | "BandwidthLimitExceeded" | "PriorRequestNotComplete" => ErrorKind::Throttled,
         // Two conditional puts at once: S3 asks to repeat. The others: the request was damaged on its way.
@@ -149,7 +151,9 @@ fn kind_of(code: Option<&str>, status: u16) -> ErrorKind {
         }
         "InvalidArgument" | "InvalidRequest" | "InvalidBucketName" | "InvalidParameterException" | "ValidationError"
         | "ValidationException" | "InvalidKeyUsageException" | "InvalidGrantTokenException" | "KMS.NotFoundException"
-        | "MalformedPolicyDocument" | "MetadataTooLarge" | "InvalidArnException" | "NotImplemented" => ErrorKind::Invalid,
+        | "InvalidParameter" | "ParameterValueInvalid" | "InvalidParameterValue" | "UnsupportedOperationException"
+        | "OperationNotPermittedException" | "InvalidTimeRangeException" | "InvalidTrailNameException"
+        | "CloudTrailARNInvalidException" | "MalformedXML" | "MalformedPolicyDocument" | "MetadataTooLarge" | "InvalidArnException" | "NotImplemented" => ErrorKind::Invalid,
         _ => kind_of_status(status),
     }
 }
@@ -212,6 +216,35 @@ mod tests {
         assert_eq!(kind_of(Some("Strange"), 503), ErrorKind::Unavailable);
         assert_eq!(kind_of(None, 404), ErrorKind::NotFound);
         assert_eq!(kind_of(None, 301), ErrorKind::WrongRegion { region: None });
+    }
+
+    #[test]
+    fn a_key_that_cannot_be_used_now_is_waited_for_and_one_of_another_kind_is_not() {
+        for code in ["DisabledException", "KMSInvalidStateException", "AccessDeniedException", "KMSDisabled"] {
+            assert_eq!(kind_of(Some(code), 400), ErrorKind::Denied, "{code}");
+        }
+        assert_eq!(kind_of(Some("NotFoundException"), 400), ErrorKind::ContainerMissing);
+        assert_eq!(kind_of(Some("KeyUnavailableException"), 500), ErrorKind::Unavailable);
+        for code in ["InvalidKeyUsageException", "UnsupportedOperationException"] {
+            assert_eq!(kind_of(Some(code), 400), ErrorKind::Invalid, "{code}");
+        }
+    }
+
+    #[test]
+    fn every_service_has_its_own_word_for_slower() {
+        // KMS and CloudWatch Logs, SNS, its key, CloudTrail, S3.
+        for code in ["ThrottlingException", "Throttled", "KMSThrottling", "ThrottledException", "SlowDown"] {
+            assert_eq!(kind_of(Some(code), 400), ErrorKind::Throttled, "{code}");
+        }
+    }
+
+    #[test]
+    fn absent_groups_and_trails_are_places_that_somebody_can_make() {
+        for code in ["ResourceNotFoundException", "TrailNotFoundException"] {
+            assert_eq!(kind_of(Some(code), 400), ErrorKind::ContainerMissing, "{code}");
+        }
+        // S3 says it of an object; what else says it, knows better itself.
+        assert_eq!(kind_of(Some("NotFound"), 404), ErrorKind::NotFound);
     }
 
     #[test]

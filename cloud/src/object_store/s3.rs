@@ -61,7 +61,13 @@ impl S3Store {
         }
     }
 
-    async fn client(&self) -> Result<&Client, Error> {
+    /// The bucket's name.
+    pub(crate) fn bucket(&self) -> &str {
+        &self.bucket
+    }
+
+    /// A client in the bucket's region.
+    pub(crate) async fn client(&self) -> Result<&Client, Error> {
         // Boxed: it runs once, and would make every operation's future large.
         self.client.get_or_try_init(|| Box::pin(self.connect())).await
     }
