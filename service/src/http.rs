@@ -3,7 +3,7 @@
 //! It owns sockets and their bounds: at most [`CONNECTIONS_MAX`] connections, each for one request of at most
 //! [`CONNECTION_LIFETIME`]; request bodies are never read. What the pages say belongs to their owners.
 
-mod listener;
+pub mod listener;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -116,14 +116,15 @@ impl Server {
             // One request a connection: what bounds a connection's life then never cuts one off that is reused.
             .layer(map_response(close_after))
             .with_state(pages);
-        axum::serve(Bounded::new(self.listener), router)
+        axum::serve(Bounded::new(self.listener, CONNECTIONS_MAX, CONNECTION_LIFETIME), router)
             .with_graceful_shutdown(cancel.cancelled_owned())
             .await
             .map_err(Error::Serve)
     }
 }
 
-async fn close_after(mut response: Response) -> Response {
+/// Ends the connection with the response. A layer for every server on a [`listener::Bounded`].
+pub async fn close_after(mut response: Response) -> Response {
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
 }

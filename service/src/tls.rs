@@ -6,9 +6,12 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustls::pki_types::pem::{Error as PemError, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
 use serde::Deserialize;
 use tonic::transport::{Certificate, ClientTlsConfig, Identity, ServerTlsConfig};
 
@@ -66,6 +69,9 @@ pub enum Error {
 struct Material {
     identity: Identity,
     authorities: Certificate,
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    roots: RootCertStore,
 }
 
 impl Tls {
@@ -79,6 +85,28 @@ impl Tls {
             .identity(material.identity)
             .client_ca_root(material.authorities)
             .client_auth_optional(false))
+    }
+
+    /// The server's side for a server that isn't tonic's: HTTP/1.1 with the same rules.
+    ///
+    /// # Errors
+    /// Names the file and what is wrong with it.
+    pub fn server_config(&self) -> Result<Arc<ServerConfig>, Error> {
+        let material = self.read()?;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(material.roots), Arc::clone(&provider)).build();
+        let verifier =
+            verifier.map_err(|error| content("ca_file", &self.ca_file, format!("cannot be used: {error}")))?;
+        let unusable = |error| content("cert_file", &self.cert_file, format!("cannot be used: {error}"));
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .and_then(|config| {
+                config.with_client_cert_verifier(verifier).with_single_cert(material.chain, material.key)
+            })
+            .map_err(unusable)?;
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Arc::new(config))
     }
 
     /// The client's side. The server is checked against `domain` if given, else against the host of the address that is
@@ -103,8 +131,8 @@ impl Tls {
             .map_err(|error| content("key_file", &self.key_file, pem_problem(&error, "private key")))?;
         warn_if_others_can_read(&self.key_file);
         // Builds the signer and compares the public keys: both errors would otherwise show only at a handshake.
-        rustls::sign::CertifiedKey::from_der(chain, key, &rustls::crypto::ring::default_provider()).map_err(
-            |error| {
+        rustls::sign::CertifiedKey::from_der(chain.clone(), key.clone_key(), &rustls::crypto::ring::default_provider())
+            .map_err(|error| {
                 let problem = match error {
                     rustls::Error::InconsistentKeys(_) => {
                         format!("is not the key of the certificate in {}", self.cert_file.display())
@@ -112,16 +140,16 @@ impl Tls {
                     other => format!("cannot be used: {other}"),
                 };
                 content("key_file", &self.key_file, problem)
-            },
-        )?;
+            })?;
         let ca_pem = read("ca_file", &self.ca_file)?;
-        let mut roots = rustls::RootCertStore::empty();
+        let mut roots = RootCertStore::empty();
         for authority in certificates("ca_file", &self.ca_file, &ca_pem)? {
             roots.add(authority).map_err(|error| {
                 content("ca_file", &self.ca_file, format!("holds a certificate that cannot be used: {error}"))
             })?;
         }
-        Ok(Material { identity: Identity::from_pem(cert_pem, key_pem), authorities: Certificate::from_pem(ca_pem) })
+        let (identity, authorities) = (Identity::from_pem(cert_pem, key_pem), Certificate::from_pem(ca_pem));
+        Ok(Material { identity, authorities, chain, key, roots })
     }
 }
 
@@ -200,6 +228,7 @@ mod tests {
     fn good_files_serve_both_sides() {
         let files = files();
         files.tls.server().unwrap();
+        files.tls.server_config().unwrap();
         files.tls.client(None).unwrap();
         files.tls.client(Some("aggregator.example")).unwrap();
     }

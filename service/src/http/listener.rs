@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -14,17 +15,19 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Sleep, sleep};
 
-use super::{CONNECTION_LIFETIME, CONNECTIONS_MAX};
-
-/// Accepts a connection only when one of the [`CONNECTIONS_MAX`] is free.
-pub(super) struct Bounded {
+/// Accepts a connection only when fewer than the most are open; others wait in the kernel's queue.
+#[derive(Debug)]
+pub struct Bounded {
     inner: TcpListener,
     free: Arc<Semaphore>,
+    lifetime: Duration,
 }
 
 impl Bounded {
-    pub(super) fn new(inner: TcpListener) -> Self {
-        Self { inner, free: Arc::new(Semaphore::new(CONNECTIONS_MAX)) }
+    /// At most `connections_max` connections at once, each for at most `lifetime` from its first byte to its last.
+    #[must_use]
+    pub fn new(inner: TcpListener, connections_max: usize, lifetime: Duration) -> Self {
+        Self { inner, free: Arc::new(Semaphore::new(connections_max)), lifetime }
     }
 }
 
@@ -36,7 +39,7 @@ impl Listener for Bounded {
         let permit = Arc::clone(&self.free).acquire_owned().await.expect("the semaphore is never closed");
         // axum's own accept waits and tries again when the process is out of file descriptors.
         let (stream, address) = Listener::accept(&mut self.inner).await;
-        (Connection { stream, deadline: Box::pin(sleep(CONNECTION_LIFETIME)), _permit: permit }, address)
+        (Connection { stream, deadline: Box::pin(sleep(self.lifetime)), _permit: permit }, address)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -45,7 +48,8 @@ impl Listener for Bounded {
 }
 
 /// A connection that fails once its time is over.
-pub(super) struct Connection {
+#[derive(Debug)]
+pub struct Connection {
     stream: TcpStream,
     deadline: Pin<Box<Sleep>>,
     _permit: OwnedSemaphorePermit,
