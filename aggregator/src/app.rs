@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use orgtrail_cloud::open_store;
+use orgtrail_cloud::{Signer, open_signer, open_store};
+use orgtrail_event::selector::Selection;
 use orgtrail_service::clock::Clock;
 use orgtrail_service::health::Health;
 use orgtrail_service::http::{Pages, Server};
@@ -19,13 +20,15 @@ use tokio::sync::watch;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Config;
+use crate::config::{Config, TrailConfig};
 use crate::deliver::put::Destination;
 use crate::deliver::{Delivery, Line, Settings};
+use crate::digest::{Digests, KeyList};
 use crate::ingest::{Context, Service, Shared};
 use crate::journal::{self, Journal, Writer};
 use crate::metrics::{Ledger, Metrics};
 use crate::status::{Status, status};
+use crate::trail::cloudwatch_destination;
 
 /// A built aggregator: its folder is locked, its sockets are bound, nothing runs yet.
 pub struct App {
@@ -33,7 +36,8 @@ pub struct App {
     journal: Journal,
     writer: Writer,
     quarantine: Arc<Quarantine>,
-    destinations: Vec<Destination>,
+    selections: Arc<[Selection]>,
+    lines: Vec<TrailParts>,
     listener: TcpListener,
     http: Server,
     health: Health,
@@ -42,6 +46,12 @@ pub struct App {
     clock: Arc<dyn Clock>,
     cancel: CancellationToken,
     state_dir: StateDir,
+}
+
+/// What one trail's tasks are made of.
+struct TrailParts {
+    destination: Arc<Destination>,
+    signer: Option<Arc<dyn Signer>>,
 }
 
 impl App {
@@ -59,15 +69,17 @@ impl App {
             dedup_window: config.dedup.window,
             dedup_memory: config.dedup.memory.as_u64(),
             commit_bytes: config.journal.commit_bytes.as_u64(),
-            destinations: config.trails.iter().map(|trail| trail.name.clone()).collect(),
+            destinations: destinations(&config),
+            trails: config.trails.iter().map(|trail| trail.name.clone()).collect(),
         };
+        let selections = selections(&config)?;
         let opening = Arc::clone(&clock);
         let (journal, writer) = tokio::task::spawn_blocking(move || Journal::open(&settings, opening)).await??;
         Ledger::register(journal.clone(), &registry);
-        let mut destinations = Vec::with_capacity(config.trails.len());
+        let mut lines = Vec::with_capacity(config.trails.len());
         for trail in &config.trails {
             let location = trail.location.as_ref().context("a checked trail has a location")?;
-            destinations.push(Destination {
+            let destination = Destination {
                 trail: trail.trail(),
                 store: open_store(location, &trail.connection).await?,
                 kms_key_id: trail.kms_key_id.clone(),
@@ -75,7 +87,12 @@ impl App {
                 health: health.clone(),
                 metrics: Arc::clone(&metrics),
                 cancel: cancel.clone(),
-            });
+            };
+            let signer = match &trail.signing_key_id {
+                Some(key_id) => Some(open_signer(key_id, &trail.connection).await?),
+                None => None,
+            };
+            lines.push(TrailParts { destination: Arc::new(destination), signer });
         }
         let listener =
             TcpListener::bind(config.listen).await.with_context(|| format!("listen on {}", config.listen))?;
@@ -86,7 +103,8 @@ impl App {
             journal,
             writer,
             quarantine,
-            destinations,
+            selections,
+            lines,
             listener,
             http,
             health,
@@ -125,7 +143,17 @@ impl App {
 
         let flush = watch::Sender::new(0);
         let workers = Workers::start("worker").context("start the worker threads")?;
-        for destination in self.destinations {
+        let key_list = Arc::new(KeyList::new(self.state_dir.path(), self.config.digests.catch_up_max));
+        let mut digests = Vec::new();
+        for TrailParts { destination, signer } in self.lines {
+            if let Some(signer) = signer {
+                let (journal, destination) = (self.journal.clone(), Arc::clone(&destination));
+                let (key_list, settings, clock) =
+                    (Arc::clone(&key_list), self.config.digests.clone(), Arc::clone(&self.clock));
+                let trail = Arc::new(Digests { journal, destination, signer, key_list, settings, clock });
+                tasks.spawn("digests", Arc::clone(&trail).run(self.cancel.clone()));
+                digests.push(trail);
+            }
             let line = Line {
                 journal: self.journal.clone(),
                 destination,
@@ -147,7 +175,7 @@ impl App {
             flush,
             cancel: self.cancel.clone(),
         };
-        let service = Service::new(&self.config, context);
+        let service = Service::new(&self.config, self.selections, context);
         let message_bytes_max = self.config.ingest.message_bytes_max.as_usize();
         let service = orgtrail_proto::service(Arc::new(Shared(Arc::new(service))), message_bytes_max);
         let mut server = tonic::transport::Server::builder()
@@ -164,6 +192,11 @@ impl App {
             Ok(router.serve_with_incoming_shutdown(incoming, cancel.cancelled_owned()).await?)
         });
         let ended = tasks.join().await;
+        if ended.is_ok() && self.config.digests.on_stop {
+            for trail in digests {
+                trail.close().await?;
+            }
+        }
         // Last, so that what was drained is counted; the folder stays locked until here.
         tokio::task::spawn_blocking(move || status_file.write()).await??;
         drop(self.state_dir);
@@ -191,4 +224,30 @@ impl App {
             provider,
         )
     }
+}
+
+/// Those that read the journal, each from a cursor of its own.
+fn destinations(config: &Config) -> Vec<journal::Destination> {
+    let of = |trail: &TrailConfig| {
+        let (digests, announces) = (trail.signing_key_id.is_some(), trail.sns_topic.is_some());
+        let objects = journal::Destination { name: trail.name.clone(), digests, announces };
+        let logs = trail.cloudwatch_logs.as_ref().map(|_| journal::Destination {
+            name: cloudwatch_destination(&trail.name),
+            digests: false,
+            announces: false,
+        });
+        std::iter::once(objects).chain(logs)
+    };
+    config.trails.iter().flat_map(of).collect()
+}
+
+/// What each trail takes, in the order of the trails.
+fn selections(config: &Config) -> anyhow::Result<Arc<[Selection]>> {
+    let of = |trail: &TrailConfig| {
+        trail.selection().map_err(|invalid| {
+            let said: Vec<_> = invalid.iter().map(ToString::to_string).collect();
+            anyhow::anyhow!("trail {}: {}", trail.name, said.join("; "))
+        })
+    };
+    config.trails.iter().map(of).collect()
 }

@@ -1,18 +1,23 @@
 //! `aggregator.toml`: every key, its meaning, unit and default. Plain values only; checked offline.
 
+mod trail;
+
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use orgtrail_cloud::partition::Partition;
-use orgtrail_cloud::{Connection, Location};
+use orgtrail_cloud::Connection;
+use orgtrail_event::identifier::is_account;
 use orgtrail_service::config::{Check, Problems};
 use orgtrail_service::shape::Bytes;
 use orgtrail_service::{http, telemetry, tls};
 use serde::Deserialize;
 
-use crate::trail::Trail;
+pub use self::trail::{CloudWatchLogsConfig, Lifecycle, TrailConfig};
+
+/// Trails that one aggregator delivers at the most: what a record is passed over by is one bit each.
+pub const TRAILS_MAX: usize = 64;
 
 /// The aggregator's configuration file.
 #[derive(Debug, Clone, Deserialize)]
@@ -44,6 +49,10 @@ pub struct Config {
     pub dedup: Dedup,
     /// Making and putting objects.
     pub deliver: Deliver,
+    /// When digests are written, for trails that have a `signing_key_id`.
+    pub digests: Digests,
+    /// Encrypts what this process keeps on disk. Default: nothing is encrypted.
+    pub seal: Option<SealConfig>,
     /// What could not be read.
     pub quarantine: QuarantineConfig,
 }
@@ -57,39 +66,6 @@ pub struct Agent {
     pub name: String,
     /// Accounts that it may speak for: 12 digits each, or `"*"` for all. Required.
     pub accounts: Vec<String>,
-}
-
-/// `[[trails]]`: one trail. The keys of its connection (`region`, `endpoint_url`, `role_arn`, …) stand beside these.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TrailConfig {
-    /// CloudTrail's trail name: 3 to 128 letters, digits, `.`, `_` and `-`. Required.
-    #[serde(default)]
-    pub name: String,
-    /// `o-…`: objects then lie under `AWSLogs/<organization id>/<account>/`, as an organization trail's. Default: none, and
-    /// `AWSLogs/<account>/`.
-    #[serde(default)]
-    pub organization_id: Option<String>,
-    /// Where to: `s3://bucket/prefix` or `file:///folder`. Required.
-    #[serde(default)]
-    pub location: Option<Location>,
-    /// The account that owns the trail (an organization's management account), for the trail's ARN. Default:
-    /// `000000000000`.
-    #[serde(default)]
-    pub account_id: Option<String>,
-    /// The trail's home region, for its ARN. Default: `region`, else `us-east-1`.
-    #[serde(default)]
-    pub home_region: Option<String>,
-    /// Encrypt with SSE-KMS under this key (ARN, id or alias), giving KMS the trail's ARN as CloudTrail does. Default: the
-    /// bucket's own encryption.
-    #[serde(default)]
-    pub kms_key_id: Option<String>,
-    /// Use an S3 Bucket Key with `kms_key_id`: far fewer KMS requests. Default: true.
-    #[serde(default = "yes")]
-    pub bucket_key: bool,
-    /// How its bucket is reached.
-    #[serde(flatten)]
-    pub connection: Connection,
 }
 
 /// `[ingest]`: taking objects in.
@@ -152,16 +128,49 @@ pub struct Deliver {
     pub gzip_level: u8,
 }
 
+/// `[digests]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Digests {
+    /// How long after the end of an hour its digests are written. Files of that hour that are delivered later are listed
+    /// in a backfill digest. Default: 30 min, above the delay with which CloudTrail delivers and agents find a file.
+    #[serde(with = "orgtrail_service::shape::duration")]
+    pub delay: Duration,
+    /// Write digests of the unfinished hour when the process stops, as CloudTrail does when logging is stopped. The next
+    /// start goes on with the chain from there. Default: false, the hour's digest is written by the next start.
+    pub on_stop: bool,
+    /// Hours without a digest, because the process didn't run, that are made up for. After a longer pause a chain begins
+    /// anew, as CloudTrail's does after StartLogging. Default: 7 days.
+    #[serde(with = "orgtrail_service::shape::duration")]
+    pub catch_up_max: Duration,
+}
+
+/// `[seal]`: AES-256-GCM for journal, plans and quarantine. The keys of its connection (`region`, `role_arn`, …) stand
+/// beside these.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SealConfig {
+    /// The key under which data keys are made: ARN, id or alias of a symmetric KMS key, or `file:///path` of a key file.
+    /// Required.
+    #[serde(default)]
+    pub key_id: String,
+    /// A data key is replaced after this time. Default: 24 h.
+    #[serde(default = "day", with = "orgtrail_service::shape::duration")]
+    pub rotate_after: Duration,
+    /// How often the key service is asked whether the key may still be used. Default: 5 min.
+    #[serde(default = "five_minutes", with = "orgtrail_service::shape::duration")]
+    pub recheck: Duration,
+    /// How the key service is reached.
+    #[serde(flatten)]
+    pub connection: Connection,
+}
+
 /// `[quarantine]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct QuarantineConfig {
     /// Entries kept. When full, objects with bad records wait at the agents. Default: 100 000.
     pub entries_max: u64,
-}
-
-fn yes() -> bool {
-    true
 }
 
 impl Default for Config {
@@ -179,6 +188,8 @@ impl Default for Config {
             journal: JournalConfig::default(),
             dedup: Dedup::default(),
             deliver: Deliver::default(),
+            digests: Digests::default(),
+            seal: None,
             quarantine: QuarantineConfig::default(),
         }
     }
@@ -221,6 +232,20 @@ impl Default for Deliver {
     }
 }
 
+impl Default for Digests {
+    fn default() -> Self {
+        Self { delay: Duration::from_secs(30 * 60), on_stop: false, catch_up_max: Duration::from_secs(7 * 24 * 3600) }
+    }
+}
+
+fn day() -> Duration {
+    Duration::from_secs(24 * 3600)
+}
+
+fn five_minutes() -> Duration {
+    Duration::from_secs(300)
+}
+
 impl Default for QuarantineConfig {
     fn default() -> Self {
         Self { entries_max: 100_000 }
@@ -241,11 +266,15 @@ impl Check for Config {
         self.check_agents(problems);
         self.check_trails(problems);
         self.check_sizes(problems);
+        self.check_digests(problems);
+        if let Some(seal) = &self.seal {
+            problems.within("seal", |problems| seal.check(problems));
+        }
     }
 
     fn flattened_keys() -> Vec<&'static str> {
-        let own = ["name", "organization_id", "location", "account_id", "home_region", "kms_key_id", "bucket_key"];
-        [&own, Connection::KEYS].concat()
+        let seal = ["key_id", "rotate_after", "recheck"];
+        [TrailConfig::KEYS, CloudWatchLogsConfig::KEYS, &seal, Connection::KEYS].concat()
     }
 }
 
@@ -281,6 +310,10 @@ impl Config {
         if self.trails.is_empty() {
             problems.push("trails", "missing; add [[trails]] with name and location");
         }
+        if self.trails.len() > TRAILS_MAX {
+            problems
+                .push("trails", format!("{} of them; one aggregator delivers up to {TRAILS_MAX}", self.trails.len()));
+        }
         let mut names = HashSet::new();
         let mut locations = HashSet::new();
         for (index, trail) in self.trails.iter().enumerate() {
@@ -295,6 +328,16 @@ impl Config {
                     problems.push("location", "another trail delivers there; give each its own bucket or prefix");
                 }
             });
+        }
+    }
+
+    fn check_digests(&self, problems: &mut Problems) {
+        let hour = Duration::from_secs(3600);
+        if self.digests.delay > 24 * hour {
+            problems.push("digests.delay", "over 24h: the default is 30m");
+        }
+        if !(hour..=90 * 24 * hour).contains(&self.digests.catch_up_max) {
+            problems.push("digests.catch_up_max", "not from 1h to 90d; the default is 7d");
         }
     }
 
@@ -325,72 +368,22 @@ impl Config {
     }
 }
 
-impl TrailConfig {
+impl SealConfig {
     fn check(&self, problems: &mut Problems) {
-        if let Err(problem) = check_trail_name(&self.name) {
-            problems.push("name", problem);
+        if self.key_id.is_empty() {
+            problems.push("key_id", "missing; a KMS key's ARN, id or alias, or file:///path of a key file");
         }
-        if self.location.is_none() {
-            problems.push("location", "missing; s3://bucket/prefix or file:///folder");
+        let hour = Duration::from_secs(3600);
+        if !(hour..=365 * 24 * hour).contains(&self.rotate_after) {
+            problems.push("rotate_after", "not from 1h to 365d; the default is 24h");
         }
-        if let Some(id) = &self.organization_id
-            && !is_organization_id(id)
-        {
-            problems.push("organization_id", format!("\"{id}\" is not o- and 10 to 32 lower-case letters and digits"));
-        }
-        if let Some(account) = &self.account_id
-            && !is_account(account)
-        {
-            problems.push("account_id", format!("\"{account}\" is not 12 digits"));
-        }
-        if self.kms_key_id.is_some() && matches!(self.location, Some(Location::File { .. })) {
-            problems.push("kms_key_id", "has no effect on a file:// location: remove it, or deliver to s3://");
+        if !(Duration::from_millis(100)..=hour).contains(&self.recheck) {
+            problems.push("recheck", "not from 100ms to 1h; the default is 5m");
         }
         for (key, message) in self.connection.problems() {
             problems.push(key, message);
         }
     }
-
-    /// The trail as delivery sees it.
-    pub(crate) fn trail(&self) -> Trail {
-        let region = self.home_region.as_deref().or(self.connection.region.as_deref()).unwrap_or("us-east-1");
-        let account = self.account_id.as_deref().unwrap_or("000000000000");
-        let resource = format!("trail/{}", self.name);
-        Trail {
-            name: self.name.clone(),
-            organization_id: self.organization_id.clone(),
-            arn: Partition::of_region(region).arn("cloudtrail", region, account, &resource),
-        }
-    }
-}
-
-/// CloudTrail's rule (CloudTrail user guide, "Naming requirements").
-fn check_trail_name(name: &str) -> Result<(), String> {
-    if name.is_empty() {
-        return Err("missing; CloudTrail's trail name, such as org-trail".to_owned());
-    }
-    let punctuation = |byte: &u8| matches!(byte, b'.' | b'_' | b'-');
-    let bytes = name.as_bytes();
-    let ends = [bytes.first(), bytes.last()].into_iter().flatten().all(u8::is_ascii_alphanumeric);
-    let allowed = bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || punctuation(byte));
-    let apart = bytes.windows(2).all(|pair| !(punctuation(&pair[0]) && punctuation(&pair[1])));
-    let address = name.parse::<std::net::Ipv4Addr>().is_ok();
-    if (3..=128).contains(&bytes.len()) && ends && allowed && apart && !address {
-        return Ok(());
-    }
-    Err(format!(
-        "\"{name}\" is no trail name: 3 to 128 ASCII letters, digits, '.', '_', '-', beginning and ending with a letter or \
-         digit, no two of '.', '_', '-' in a row, not an IP address"
-    ))
-}
-
-fn is_account(text: &str) -> bool {
-    text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-fn is_organization_id(text: &str) -> bool {
-    let ok = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    text.strip_prefix("o-").is_some_and(|id| (10..=32).contains(&id.len()) && id.bytes().all(ok))
 }
 
 #[cfg(test)]

@@ -4,24 +4,23 @@
 //! (I7), the cursor moves after the last one was confirmed (I4). A slow destination lags alone. Crash: the stored plan is
 //! carried out again, under the same keys.
 
-mod encode;
+pub(crate) mod encode;
 mod plan;
 pub(crate) mod put;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
-use orgtrail_event::key::{ObjectKey, classify};
+use orgtrail_event::key::classify;
 use orgtrail_service::workers::Workers;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::config;
 use crate::journal::head::Head;
-use crate::journal::ledger::{Delivered, Place};
-use crate::journal::{self, Journal, Seq};
+use crate::journal::ledger::Delivered;
+use crate::journal::{self, Advance, DeliveredFile, Journal, Seq};
 use plan::{Limits, Output, Plan};
 use put::{Cancelled, Destination};
 
@@ -65,7 +64,7 @@ pub(crate) struct Delivery {
 /// What one object needs on its way out of the journal.
 pub(crate) struct Line {
     pub(crate) journal: Journal,
-    pub(crate) destination: Destination,
+    pub(crate) destination: Arc<Destination>,
     /// gzip level of merged objects.
     pub(crate) level: u8,
     /// Where objects are encoded.
@@ -84,7 +83,7 @@ impl Delivery {
                 },
             };
             match self.carry_out(&plan).await? {
-                Ok(delivered) => self.advance(plan.end, delivered).await?,
+                Ok(put) => self.advance(Advance { to: plan.end, ..put }).await?,
                 Err(Cancelled) => return Ok(()),
             }
         }
@@ -138,11 +137,11 @@ impl Delivery {
         }
     }
 
-    /// Puts every object of the plan; what they hold, by account and region.
-    async fn carry_out(&self, plan: &Plan) -> Result<Result<HashMap<Place, Delivered>, Cancelled>, journal::Error> {
+    /// Puts every object of the plan; what they hold.
+    async fn carry_out(&self, plan: &Plan) -> Result<Result<Advance, Cancelled>, journal::Error> {
         let puts: Vec<_> = plan.outputs.iter().map(|output| deliver(Arc::clone(&self.line), output.clone())).collect();
         let mut puts = stream::iter(puts).buffer_unordered(self.settings.concurrency);
-        let mut rows: HashMap<Place, Delivered> = HashMap::new();
+        let mut advance = Advance::default();
         loop {
             // Cancel-safe: the plan stays written down, and its next run finds what was put.
             let put = tokio::select! {
@@ -151,18 +150,21 @@ impl Delivery {
                 put = puts.next() => put,
             };
             match put {
-                None => return Ok(Ok(rows)),
-                Some(Ok((place, row))) => rows.entry(place).or_default().add(&row),
+                None => return Ok(Ok(advance)),
+                Some(Ok((file, row))) => {
+                    advance.rows.entry(file.place.clone()).or_default().add(&row);
+                    advance.files.push(file);
+                }
                 Some(Err(Stop::Cancelled)) => return Ok(Err(Cancelled)),
                 Some(Err(Stop::Journal(error))) => return Err(error),
             }
         }
     }
 
-    async fn advance(&self, end: Seq, delivered: HashMap<Place, Delivered>) -> Result<(), journal::Error> {
+    async fn advance(&self, advance: Advance) -> Result<(), journal::Error> {
         let journal = self.line.journal.clone();
         let name = self.line.destination.trail.name.clone();
-        blocking(move || journal.advance(&name, end, delivered)).await
+        blocking(move || journal.advance(&name, advance)).await
     }
 }
 
@@ -173,29 +175,38 @@ enum Stop {
 }
 
 /// Takes one planned object from the journal to its destination.
-async fn deliver(line: Arc<Line>, output: Output) -> Result<(Place, Delivered), Stop> {
+async fn deliver(line: Arc<Line>, output: Output) -> Result<(DeliveredFile, Delivered), Stop> {
     let planned = output.key().to_owned();
     let verbatim = matches!(output, Output::Verbatim { .. });
     let encoding = Arc::clone(&line);
-    let encoded = line.workers.run(move || encode::encode(&encoding.journal, &output, encoding.level)).await;
+    let encode = move || encode::encode(&encoding.journal, &encoding.destination.trail.name, &output, encoding.level);
+    let encoded = line.workers.run(encode).await;
     let encoded = encoded.map_err(|panic| Stop::Journal(journal::Error::Stopped(panic.to_string())))?;
     let encoded = encoded.map_err(Stop::Journal)?;
     let bytes = encoded.gzip.len() as u64;
     let key = line.destination.put(&planned, encoded.gzip).await.map_err(|Cancelled| Stop::Cancelled)?;
-    let ObjectKey::Log(key) = classify(&key) else {
+    let Some(log_key) = classify(&key).into_log() else {
         return Err(Stop::Journal(journal::Error::Corrupt(format!(
             "plan names {planned}, which is no log file's key"
         ))));
     };
+    let stamp = log_key.stamp.unix_seconds();
+    let file = DeliveredFile {
+        place: (log_key.folder.account, log_key.folder.region),
+        stamp,
+        key,
+        sha256: encoded.sha256,
+        event_times: encoded.event_times,
+        sources: encoded.sources,
+    };
     let row = Delivered {
-        delivered: encoded.records,
-        filtered: 0,
         objects: 1,
         verbatim_objects: u64::from(verbatim),
         bytes,
-        newest_stamp: key.stamp.unix_seconds(),
+        newest_stamp: stamp,
+        ..Delivered::default()
     };
-    Ok(((key.folder.account, key.folder.region), row))
+    Ok((file, row))
 }
 
 async fn at(deadline: Option<Instant>) {
@@ -206,7 +217,7 @@ async fn at(deadline: Option<Instant>) {
 }
 
 /// Storage stays off the async threads.
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, journal::Error> + Send + 'static,
 ) -> Result<T, journal::Error> {
     tokio::task::spawn_blocking(work).await.map_err(|panic| journal::Error::Stopped(panic.to_string()))?

@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::stream::{self, FuturesUnordered, StreamExt};
+use orgtrail_event::selector::Selection;
 use orgtrail_proto::{Batch, Disposition, Hello, Inbound, Ingest, Object, Outbound, Peer, ToAgent, ToAggregator};
 use orgtrail_service::budget::Budget;
 use orgtrail_service::clock::Clock;
@@ -60,6 +61,7 @@ pub(crate) struct Service {
 struct Scanners {
     idle: Mutex<Vec<Scanner>>,
     inflated_bytes_max: usize,
+    selections: Arc<[Selection]>,
 }
 
 /// The parts of the process that ingest works with.
@@ -77,7 +79,8 @@ pub(crate) struct Context {
 }
 
 impl Service {
-    pub(crate) fn new(config: &config::Config, context: Context) -> Self {
+    /// `selections` are those of the trails, in the order in which the journal was told their names.
+    pub(crate) fn new(config: &config::Config, selections: Arc<[Selection]>, context: Context) -> Self {
         let inflated_bytes_max = config.ingest.inflated_bytes_max.as_usize();
         Self {
             agents: Agents::new(&config.agents),
@@ -85,7 +88,7 @@ impl Service {
             memory: Budget::new(config.ingest.memory),
             streams: Arc::new(Semaphore::new(config.ingest.streams_max)),
             settings: config.ingest.clone(),
-            scanners: Scanners { idle: Mutex::default(), inflated_bytes_max },
+            scanners: Scanners { idle: Mutex::default(), inflated_bytes_max, selections },
         }
     }
 }
@@ -216,7 +219,7 @@ async fn answer(
                 service.context.metrics.rejected(reason);
                 dispositions[index] = Some(Disposition::Reject { reason: reason.to_owned(), detail });
             }
-            Scan::LogFile(object, bad) => match service.quarantine_bad(&object, bad).await {
+            Scan::Object(object, bad) => match service.quarantine_bad(&object, bad).await {
                 Ok(()) => {
                     prepared.push(*object);
                     places.push(index);
@@ -269,16 +272,16 @@ impl Service {
     }
 
     fn scan_one(&self, scanner: &mut Scanner, accounts: &Accounts, object: Object) -> Scan {
-        let log_key = match scan::log_key(&object.reference.key) {
-            Ok(log_key) => log_key,
+        let name = match scan::name(&object) {
+            Ok(name) => name,
             Err(rejection) => return Scan::Reject(rejection),
         };
-        let account = &log_key.folder.account;
+        let account = name.account();
         if !accounts.contain(account) {
             let detail = format!("this agent is not registered for account {account}: see [[agents]] accounts");
             return Scan::Reject(Rejection { reason: "not_authorized", detail });
         }
-        scanner.scan(object, log_key)
+        scanner.scan(object, name)
     }
 
     /// Puts bad stretches into quarantine, durably, before their file goes on (I10).
@@ -305,7 +308,7 @@ impl Service {
         let id = Id::of(&[subject.as_bytes(), reference.etag.as_bytes()]);
         let mut entry = Entry::new(id, "bad_record", subject, bad.detail, now);
         entry.fields = BTreeMap::from([
-            ("account.id".to_owned(), object.log_key.folder.account.clone()),
+            ("account.id".to_owned(), object.place.0.clone()),
             ("object.etag".to_owned(), reference.etag.clone()),
             ("record.bytes".to_owned(), bad.len.to_string()),
         ]);
@@ -317,7 +320,7 @@ impl Service {
 impl Scanners {
     fn take(&self) -> Scanner {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        idle.unwrap_or_else(|| Scanner::new(self.inflated_bytes_max))
+        idle.unwrap_or_else(|| Scanner::new(self.inflated_bytes_max, Arc::clone(&self.selections)))
     }
 
     fn give_back(&self, scanner: Scanner) {

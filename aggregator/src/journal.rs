@@ -8,9 +8,13 @@
 //! anew whenever the journal is opened: an agent that sees another one offers again what it doesn't know to be delivered (I11).
 //! What is in the journal is recognised; what was lost with a disk, or with an old copy of one put back, is taken again.
 
+mod advance;
+pub(crate) mod digests;
 pub mod head;
 pub mod ledger;
 mod open;
+pub(crate) mod outbox;
+pub mod runs;
 mod seen;
 mod store;
 mod writer;
@@ -22,7 +26,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use orgtrail_event::key::LogKey;
+use orgtrail_event::digest::SourceDigest;
 use orgtrail_event::record::Identity;
 use orgtrail_proto::ObjectRef;
 use orgtrail_service::clock::Clock;
@@ -30,6 +34,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub(crate) use advance::{Advance, DeliveredFile};
 use head::Head;
 use ledger::{Delivered, Ingested, Ledger, Place};
 use store::Store;
@@ -87,8 +92,21 @@ pub struct Settings {
     pub dedup_memory: u64,
     /// A commit stops gathering beyond this many payload bytes.
     pub commit_bytes: u64,
-    /// Names of the destinations that read.
-    pub destinations: Vec<String>,
+    /// Those that read.
+    pub destinations: Vec<Destination>,
+    /// Names of the trails, in the order of the bits of [`Scanned::passed_by`].
+    pub trails: Vec<String>,
+}
+
+/// One that reads the journal from a cursor of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Destination {
+    /// A trail's name, or that and what else of the trail it is.
+    pub name: String,
+    /// Its files are listed in digests: the journal keeps each until one does.
+    pub digests: bool,
+    /// Its files are announced: the journal keeps each until it was.
+    pub announces: bool,
 }
 
 /// A scanned object that may go into the journal.
@@ -96,8 +114,10 @@ pub struct Settings {
 pub struct Prepared {
     /// Where it came from.
     pub reference: ObjectRef,
-    /// Its parsed key.
-    pub log_key: LogKey,
+    /// Account and region, as its key says.
+    pub place: Place,
+    /// When CloudTrail cut the file, as its key says, Unix seconds.
+    pub stamp: i64,
     /// Its bytes.
     pub gzip: Bytes,
     /// gzip members of those bytes.
@@ -108,8 +128,13 @@ pub struct Prepared {
     pub bad_records: u64,
     /// What the agent is told when only some records could be read.
     pub damage: Option<String>,
-    /// Newest eventTime, Unix seconds; 0 when none was readable.
-    pub newest_event: i64,
+    /// Oldest and newest eventTime, Unix seconds; none where no record has a readable one.
+    pub event_times: Option<(i64, i64)>,
+    /// What a verified source digest says. It has no records.
+    pub source_digest: Option<SourceDigest>,
+    /// The one destination of an object that is delivered again by a replay: its records are neither counted nor compared
+    /// with what was seen.
+    pub replay_to: Option<String>,
 }
 
 /// What the journal needs of a record.
@@ -123,6 +148,8 @@ pub struct Scanned {
     pub account: u64,
     /// Bytes of its text.
     pub len: u32,
+    /// The trails whose selectors pass it over, a bit each.
+    pub passed_by: u64,
 }
 
 /// Answer to one object.
@@ -158,6 +185,9 @@ struct Shared {
     trimmed: Mutex<Seq>,
     seen_bytes: AtomicU64,
     seen_loads: AtomicU64,
+    destinations: Vec<Destination>,
+    trails: Vec<String>,
+    outbox: outbox::Outbox,
 }
 
 /// What was counted, and where the destinations stand, at one moment.
@@ -191,6 +221,7 @@ impl Journal {
         let first = store.heads(0, 1)?.first().map_or(next_seq, |(seq, _)| *seq);
         let mut payload_bytes = 0;
         open::for_each_head(&store, first, |_, head| payload_bytes += head.gzip_bytes)?;
+        let outbox = outbox::Outbox::open(&store)?;
         let delivered = cursors.values().map(|cursor| cursor.seq).min().unwrap_or(next_seq);
         let shared = Arc::new(Shared {
             books: Mutex::new(Books { ledger, cursors }),
@@ -206,6 +237,9 @@ impl Journal {
             trimmed: Mutex::new(first),
             seen_bytes: AtomicU64::new(0),
             seen_loads: AtomicU64::new(0),
+            destinations: settings.destinations.clone(),
+            trails: settings.trails.clone(),
+            outbox,
         });
         // A few groups' worth: agents have their own windows, this only decouples scanning from fsync.
         let (sender, requests) = mpsc::channel(64);
@@ -281,39 +315,6 @@ impl Journal {
         let mut batch = self.shared.store.batch();
         batch.put_meta(&format!("plan/{destination}"), plan);
         batch.commit()
-    }
-
-    /// Moves a destination's cursor after the destination confirmed everything below `to` (I4): the plan is done, the
-    /// ledger says what was delivered, and what no destination needs any more is trimmed.
-    pub fn advance(&self, destination: &str, to: Seq, delivered: HashMap<Place, Delivered>) -> Result<(), Error> {
-        let shared = &self.shared;
-        let mut batch = shared.store.batch();
-        let mut rows = Vec::with_capacity(delivered.len());
-        for (place, counts) in delivered {
-            let mut row = shared.delivered_row(destination, &place);
-            row.add(&counts);
-            batch.put_meta(&format!("delivered/{destination}/{}/{}", place.0, place.1), &row);
-            rows.push((place, row));
-        }
-        batch.put_meta(&format!("cursor/{destination}"), &to);
-        batch.remove_meta(&format!("plan/{destination}"));
-        let mut done = 0;
-        let from = self.cursor(destination).seq;
-        let count = usize::try_from(to - from).unwrap_or(usize::MAX);
-        for (_, head) in shared.store.heads(from, count)? {
-            done += head.kept;
-        }
-        batch.commit()?;
-        let slowest = {
-            let Books { ledger, cursors } = &mut *lock(&shared.books);
-            ledger.delivered.entry(destination.to_owned()).or_default().extend(rows);
-            let cursor = cursors.get_mut(destination).expect("destinations are named when the journal is opened");
-            *cursor = Cursor { seq: to, pending: cursor.pending - done, ..*cursor };
-            cursors.values().map(|cursor| cursor.seq).min().expect("there is at least this one")
-        };
-        self.trim(slowest)?;
-        shared.delivered.send_if_modified(|seq| std::mem::replace(seq, slowest.max(*seq)) < slowest);
-        Ok(())
     }
 
     /// Removes all entries below `end`.

@@ -7,6 +7,7 @@
 pub mod app;
 pub mod config;
 mod deliver;
+pub mod digest;
 mod ingest;
 pub mod journal;
 mod metrics;

@@ -22,6 +22,7 @@ pub(crate) struct Metrics {
     pub(crate) pushed_back: Counter,
     objects_rejected: Family<Labels, Counter>,
     put_failures: Family<Labels, Counter>,
+    digests_put: Family<Labels, Counter>,
     /// Open streams by agent.
     connected: Arc<Mutex<BTreeMap<String, u64>>>,
 }
@@ -44,6 +45,11 @@ impl Metrics {
                 "Failed attempts to put an object into a trail's destination; each is tried again",
                 Family::default(),
             ),
+            digests_put: registry.register(
+                "digests_put",
+                "Digests written, backfill digests included",
+                Family::default(),
+            ),
             connected: Arc::default(),
         }
     }
@@ -54,6 +60,10 @@ impl Metrics {
 
     pub(crate) fn put_failed(&self, trail: &str) {
         self.put_failures.get_or_create(&vec![("destination", trail.to_owned())]).inc();
+    }
+
+    pub(crate) fn digests_put(&self, trail: &str, count: u64) {
+        self.digests_put.get_or_create(&vec![("destination", trail.to_owned())]).inc_by(count);
     }
 
     /// An agent's stream is open until the guard is dropped.

@@ -62,6 +62,9 @@ pub struct TrailStatus {
     pub pending: u64,
     /// Records that were taken before this trail was configured; they are not in its destination.
     pub before: u64,
+    /// Records delivered again by replays.
+    #[serde(default)]
+    pub replayed: u64,
     /// Whether the equation holds.
     pub balanced: bool,
     /// Objects written.
@@ -164,6 +167,7 @@ fn trails(config: &Config, books: &Books) -> Vec<TrailStatus> {
             filtered: delivered.filtered,
             pending: cursor.pending,
             before: cursor.before,
+            replayed: delivered.replayed,
             balanced: kept == delivered.delivered + delivered.filtered + cursor.pending + cursor.before,
             objects: delivered.objects,
             verbatim_objects: delivered.verbatim_objects,

@@ -118,6 +118,16 @@ pub enum ObjectKey {
     Foreign,
 }
 
+impl ObjectKey {
+    /// The key of a file with records, Insights or others; none for digests and foreign objects.
+    pub fn into_log(self) -> Option<LogKey> {
+        match self {
+            Self::Log(key) | Self::Insight(key) => Some(key),
+            Self::Digest(_) | Self::BackfillDigest(_) | Self::Foreign => None,
+        }
+    }
+}
+
 /// Tells what the object under `key` is. Total: every string has an answer. The `Display` of a parsed key is `key`,
 /// byte for byte.
 pub fn classify(key: &str) -> ObjectKey {

@@ -71,17 +71,20 @@ pub(crate) fn plan(trail: &Trail, limits: Limits, from: Seq, heads: &[(Seq, Head
     let end = heads.last().map_or(from, |(seq, _)| seq + 1);
     let mut outputs = Vec::new();
     let mut groups: BTreeMap<(Folder, Date), Group<'_>> = BTreeMap::new();
-    for (seq, head) in heads.iter().filter(|(_, head)| head.kept > 0) {
-        // Ingest takes nothing else into the journal.
+    for (seq, head) in heads {
+        let selected = head.selected(&trail.name);
+        if selected.kept == 0 {
+            continue;
+        }
         let Some(key) = head.log_key() else { continue };
-        if head.verbatim && head.gzip_bytes >= limits.merge_below {
+        if selected.verbatim && head.gzip_bytes >= limits.merge_below {
             outputs.push(Output::Verbatim { key: trail.verbatim_key(&key), seq: *seq });
         } else {
             groups.entry((trail.folder(&key), key.date)).or_default().push((*seq, head, key));
         }
     }
     for ((folder, date), group) in groups {
-        for chunk in chunks(group, limits.object_bytes_max) {
+        for chunk in chunks(trail, group, limits.object_bytes_max) {
             outputs.push(merged(trail, &folder, date, &chunk));
         }
     }
@@ -89,11 +92,11 @@ pub(crate) fn plan(trail: &Trail, limits: Limits, from: Seq, heads: &[(Seq, Head
 }
 
 /// Splits a group so that no chunk's JSON is over the limit, unless a single source file is.
-fn chunks(group: Group<'_>, bytes_max: u64) -> Vec<Group<'_>> {
-    let mut chunks: Vec<Group<'_>> = Vec::new();
+fn chunks<'a>(trail: &Trail, group: Group<'a>, bytes_max: u64) -> Vec<Group<'a>> {
+    let mut chunks: Vec<Group<'a>> = Vec::new();
     let mut bytes = 0;
     for member in group {
-        let len = member.1.kept_bytes;
+        let len = member.1.selected(&trail.name).kept_bytes;
         match chunks.last_mut() {
             Some(chunk) if bytes + len <= bytes_max => {
                 bytes += len;
@@ -110,7 +113,7 @@ fn chunks(group: Group<'_>, bytes_max: u64) -> Vec<Group<'_>> {
 
 fn merged(trail: &Trail, folder: &Folder, date: Date, chunk: &[(Seq, &Head, LogKey)]) -> Output {
     if let [(seq, head, key)] = chunk
-        && head.verbatim
+        && head.selected(&trail.name).verbatim
     {
         return Output::Verbatim { key: trail.verbatim_key(key), seq: *seq };
     }
@@ -129,8 +132,9 @@ fn unique(trail: &str, chunk: &[(Seq, &Head, LogKey)]) -> String {
         context.update(head.source.as_bytes());
         context.update(head.key.as_bytes());
         context.update(head.sha256.as_bytes());
-        for ordinal in &head.omit {
-            context.update(&ordinal.to_be_bytes());
+        for (first, count) in head.selected(trail).left_out() {
+            context.update(&first.to_be_bytes());
+            context.update(&count.to_be_bytes());
         }
     }
     base62(context.finish().as_ref())
@@ -145,11 +149,21 @@ pub(crate) fn base62(hash: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::journal::head::PassedOver;
+    use crate::journal::runs::Runs;
 
     const LIMITS: Limits = Limits { merge_below: 1000, object_bytes_max: 10_000 };
 
     fn trail() -> Trail {
-        Trail { name: "org-trail".into(), organization_id: Some("o-exampleorgid".into()), arn: String::new() }
+        Trail {
+            name: "org-trail".into(),
+            organization_id: Some("o-exampleorgid".into()),
+            account: "111122223333".into(),
+            home_region: "us-east-1".into(),
+            arn: String::new(),
+            bucket: "b".into(),
+            prefix: String::new(),
+        }
     }
 
     fn head(account: &str, day: &str, stamp: &str, gzip_bytes: u64) -> Head {
@@ -164,8 +178,11 @@ mod tests {
             kept_bytes: 4000,
             gzip_bytes,
             inflated_bytes: 5000,
-            omit: vec![],
+            event_times: None,
+            omit: Runs::default(),
             verbatim: true,
+            passed_over: BTreeMap::new(),
+            replay_to: None,
         }
     }
 
@@ -197,10 +214,32 @@ mod tests {
 
     #[test]
     fn a_changed_object_never_takes_the_originals_name() {
-        let changed = Head { omit: vec![2], verbatim: false, ..head("111122223333", "01", "1005", 5000) };
+        let changed =
+            Head { omit: [2].into_iter().collect(), verbatim: false, ..head("111122223333", "01", "1005", 5000) };
         let plan = plan(&trail(), LIMITS, 1, &[(1, changed)]);
         let [Output::Merged { key, .. }] = &plan.outputs[..] else { panic!("{plan:?}") };
         assert_ne!(key, FAT);
+    }
+
+    #[test]
+    fn what_a_trail_passes_over_changes_its_plan_alone() {
+        let some = PassedOver { records: 2, bytes: 1600, ordinals: [0, 3].into_iter().collect() };
+        let all = PassedOver { records: 5, bytes: 4000, ordinals: (0..5).collect() };
+        let passed_over = BTreeMap::from([("org-trail".to_owned(), some), ("quiet".to_owned(), all)]);
+        let heads = [(1, Head { passed_over, ..head("111122223333", "01", "1005", 5000) })];
+        let ours = plan(&trail(), LIMITS, 1, &heads);
+        assert!(matches!(&ours.outputs[..], [Output::Merged { key, .. }] if key != FAT), "{ours:?}");
+        let other = plan(&Trail { name: "other".into(), ..trail() }, LIMITS, 1, &heads);
+        assert!(matches!(&other.outputs[..], [Output::Verbatim { .. }]), "{other:?}");
+        let quiet = plan(&Trail { name: "quiet".into(), ..trail() }, LIMITS, 1, &heads);
+        assert_eq!((quiet.end, quiet.outputs.len()), (2, 0));
+    }
+
+    #[test]
+    fn a_replayed_object_is_for_its_destination_alone() {
+        let heads = [(1, Head { replay_to: Some("other".into()), ..head("111122223333", "01", "1005", 5000) })];
+        assert_eq!(plan(&trail(), LIMITS, 1, &heads).outputs, []);
+        assert_eq!(plan(&Trail { name: "other".into(), ..trail() }, LIMITS, 1, &heads).outputs.len(), 1);
     }
 
     #[test]

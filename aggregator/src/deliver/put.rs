@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use orgtrail_cloud::ErrorKind;
 use orgtrail_cloud::object_store::{KmsEncryption, ObjectStore, PutOptions};
-use orgtrail_event::key::{ObjectKey, classify};
+use orgtrail_event::key::classify;
 use orgtrail_service::health::Health;
 use ring::digest::{SHA256, digest};
 use tokio_util::sync::CancellationToken;
@@ -38,10 +38,19 @@ pub(crate) struct Destination {
 #[derive(Debug)]
 pub(crate) struct Cancelled;
 
+/// What is under the key now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Put {
+    /// Exactly these bytes.
+    There,
+    /// Others, which keep their place.
+    Taken,
+}
+
 impl Destination {
-    /// Puts the object; returns the key it lies under once the store has confirmed it (I4).
+    /// Puts a log file; returns the key it lies under once the store has confirmed it (I4).
     pub(crate) async fn put(&self, key: &str, gzip: Bytes) -> Result<String, Cancelled> {
-        if self.created(key, &gzip).await? {
+        if self.create(key, &gzip, BTreeMap::new()).await? == Put::There {
             return Ok(key.to_owned());
         }
         let beside = key_beside(key, &gzip);
@@ -50,19 +59,25 @@ impl Destination {
             object.key = key,
             "an object of this name with other bytes is there: delivered beside it as {beside}"
         );
-        self.created(&beside, &gzip).await?;
+        self.create(&beside, &gzip, BTreeMap::new()).await?;
         Ok(beside)
     }
 
-    /// Whether the key holds exactly these bytes now; false when it holds others.
-    async fn created(&self, key: &str, gzip: &Bytes) -> Result<bool, Cancelled> {
-        let options = self.options();
+    /// Creates the object, for as long as it takes.
+    pub(crate) async fn create(
+        &self,
+        key: &str,
+        gzip: &Bytes,
+        metadata: BTreeMap<String, String>,
+    ) -> Result<Put, Cancelled> {
+        let options = self.options(metadata);
         let mut backoff = BACKOFF_FIRST;
         loop {
             let error = match self.store.put(key, gzip.clone(), &options).await {
-                Ok(()) => break self.healthy(true),
+                Ok(()) => break self.healthy(Put::There),
                 Err(error) if *error.kind() == ErrorKind::AlreadyExists => match self.store.get(key, u64::MAX).await {
-                    Ok(there) => break self.healthy(there.bytes == *gzip),
+                    Ok(there) if there.bytes == *gzip => break self.healthy(Put::There),
+                    Ok(_) => break self.healthy(Put::Taken),
                     Err(error) => error,
                 },
                 Err(error) => error,
@@ -79,7 +94,7 @@ impl Destination {
         }
     }
 
-    fn healthy(&self, outcome: bool) -> Result<bool, Cancelled> {
+    fn healthy(&self, outcome: Put) -> Result<Put, Cancelled> {
         self.health.set_ok(&self.part());
         Ok(outcome)
     }
@@ -88,11 +103,11 @@ impl Destination {
         format!("trail {}", self.trail.name)
     }
 
-    fn options(&self) -> PutOptions {
+    fn options(&self, metadata: BTreeMap<String, String>) -> PutOptions {
         PutOptions {
             content_type: Some("application/json"),
             content_encoding: Some("gzip"),
-            metadata: BTreeMap::new(),
+            metadata,
             encryption: self.kms_key_id.as_ref().map(|key_id| KmsEncryption {
                 key_id: key_id.clone(),
                 // What CloudTrail gives KMS (CloudTrail user guide, "How CloudTrail uses AWS KMS"); S3 adds aws:s3:arn.
@@ -108,11 +123,11 @@ impl Destination {
 /// A name beside `key` that only these bytes get.
 fn key_beside(key: &str, gzip: &[u8]) -> String {
     let unique = base62(digest(&SHA256, gzip).as_ref());
-    match classify(key) {
-        ObjectKey::Log(mut log) => {
+    match classify(key).into_log() {
+        Some(mut log) => {
             log.unique = unique;
             log.to_string()
         }
-        _ => format!("{key}.{unique}"),
+        None => format!("{key}.{unique}"),
     }
 }

@@ -1,4 +1,4 @@
-//! The record ledger: `read = delivered + duplicate + filtered + quarantined + pending`, for every trail.
+//! The record ledger: `read = delivered + diverted + duplicate + filtered + quarantined + pending`, for every destination.
 //!
 //! Each change is written in the same atomic write as what it counts, so a crash neither loses nor repeats a count.
 //! `pending` is not derived from the others: it is the sum over the journal's own entries, which is what makes the equation
@@ -32,15 +32,24 @@ pub struct Ingested {
     pub newest_event: i64,
     /// Newest stamp of an object's key (when CloudTrail cut the file), Unix seconds.
     pub newest_stamp: i64,
+    /// Verified source digests taken.
+    #[serde(default)]
+    pub source_digests: u64,
 }
 
 /// What one trail's destination holds of one account and region.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delivered {
-    /// Records in the destination.
+    /// Records in the destination, replayed ones aside.
     pub delivered: u64,
     /// Records passed over by the trail's selectors.
     pub filtered: u64,
+    /// Records that the destination doesn't take, by reason; the trail's objects hold them. Only CloudWatch Logs has such.
+    #[serde(default)]
+    pub diverted: BTreeMap<String, u64>,
+    /// Records delivered again by a replay.
+    #[serde(default)]
+    pub replayed: u64,
     /// Objects written.
     pub objects: u64,
     /// Of those, written byte for byte as they came.
@@ -72,6 +81,7 @@ impl Ledger {
             total.quarantined += row.quarantined;
             total.id_conflicts += row.id_conflicts;
             total.json_bytes += row.json_bytes;
+            total.source_digests += row.source_digests;
             total.newest_event = total.newest_event.max(row.newest_event);
             total.newest_stamp = total.newest_stamp.max(row.newest_stamp);
         }
@@ -93,6 +103,10 @@ impl Delivered {
     pub fn add(&mut self, other: &Self) {
         self.delivered += other.delivered;
         self.filtered += other.filtered;
+        for (reason, count) in &other.diverted {
+            *self.diverted.entry(reason.clone()).or_default() += count;
+        }
+        self.replayed += other.replayed;
         self.objects += other.objects;
         self.verbatim_objects += other.verbatim_objects;
         self.bytes += other.bytes;

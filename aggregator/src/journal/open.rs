@@ -7,7 +7,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use super::head::Head;
 use super::ledger::{Delivered, Ingested, Ledger};
 use super::store::Store;
-use super::{Cursor, Error, Seq};
+use super::{Cursor, Destination, Error, Seq};
 
 /// Drawn, not counted or stored: an old copy of the folder must not have the epoch of what came after it.
 pub(super) fn draw_epoch() -> Result<u64, Error> {
@@ -20,14 +20,14 @@ pub(super) fn draw_epoch() -> Result<u64, Error> {
 /// A destination that is new starts at the journal's end; one that is gone from the configuration stops holding entries back.
 pub(super) fn load_cursors(
     store: &Store,
-    destinations: &[String],
+    destinations: &[Destination],
     next_seq: Seq,
     ledger: &Ledger,
 ) -> Result<HashMap<String, Cursor>, Error> {
     let mut stored: HashMap<String, Seq> = store.metas("cursor/")?.into_iter().collect();
     let mut cursors = HashMap::new();
     let mut batch = store.batch();
-    for destination in destinations {
+    for Destination { name: destination, .. } in destinations {
         let seq = stored.remove(destination).unwrap_or_else(|| {
             let total = ledger.ingested_total();
             batch.put_meta(&format!("cursor/{destination}"), &next_seq);
@@ -35,7 +35,7 @@ pub(super) fn load_cursors(
             next_seq
         });
         let mut pending = 0;
-        for_each_head(store, seq, |_, head| pending += head.kept)?;
+        for_each_head(store, seq, |_, head| pending += head.pending())?;
         cursors.insert(destination.clone(), Cursor { seq, pending, before: 0 });
     }
     for gone in stored.keys() {
@@ -58,9 +58,10 @@ pub(super) fn load_ledger(store: &Store) -> Result<Ledger, Error> {
         }
     }
     for (name, row) in store.metas::<Delivered>("delivered/")? {
-        let mut parts = name.splitn(3, '/');
-        if let (Some(trail), Some(account), Some(region)) = (parts.next(), parts.next(), parts.next()) {
-            let rows = ledger.delivered.entry(trail.to_owned()).or_default();
+        // From the right: a destination's name may hold a slash.
+        let mut parts = name.rsplitn(3, '/');
+        if let (Some(region), Some(account), Some(destination)) = (parts.next(), parts.next(), parts.next()) {
+            let rows = ledger.delivered.entry(destination.to_owned()).or_default();
             rows.insert((account.to_owned(), region.to_owned()), row);
         }
     }

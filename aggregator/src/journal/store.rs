@@ -7,11 +7,15 @@
 //! | `seen` | hour, account, seq | packed identities that the object was the first to bring |
 //! | `known` | hash of source, key and etag | seq, damage: an object that was taken already |
 //! | `expiry` | seq | when it was taken, and what `seen` and `known` hold because of it |
-//! | `meta` | words | next seq, cursors, plans, the ledger |
+//! | `files` | trail, account, region, stamp, key | a delivered file that no digest lists yet |
+//! | `custody` | trail, account, region, seq | a verified source digest that no digest of the trail names yet |
+//! | `outbox` | trail, number | a notification that was not published yet |
+//! | `meta` | words | next seq, cursors, plans, the ledger, digest chains |
 //!
 //! Crash: a fjall batch is atomic over keyspaces; what isn't fsynced was never acknowledged (I2). A failed write poisons the
 //! database, and with it the process.
 
+use std::ops::Bound;
 use std::path::Path;
 
 use bytes::Bytes;
@@ -45,7 +49,21 @@ pub(crate) struct Store {
     seen: Keyspace,
     known: Keyspace,
     expiry: Keyspace,
+    files: Keyspace,
+    custody: Keyspace,
+    outbox: Keyspace,
     meta: Keyspace,
+}
+
+/// The keyspaces that hold work for others than the destinations: rows under keys that begin with a trail's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Space {
+    /// Delivered files that no digest lists yet.
+    Files,
+    /// Verified source digests that no digest names yet.
+    Custody,
+    /// Notifications that were not published yet.
+    Outbox,
 }
 
 /// What an object left behind for deduplication, to be removed when the window has passed.
@@ -88,6 +106,9 @@ impl Store {
                 seen: db.keyspace("seen", small)?,
                 known: db.keyspace("known", small)?,
                 expiry: db.keyspace("expiry", small)?,
+                files: db.keyspace("files", small)?,
+                custody: db.keyspace("custody", small)?,
+                outbox: db.keyspace("outbox", small)?,
                 meta: db.keyspace("meta", small)?,
                 db,
             })
@@ -169,6 +190,34 @@ impl Store {
         Ok(entries)
     }
 
+    /// Rows whose keys begin with `prefix` and come after `after`, at most `count` of them, in the order of their keys.
+    pub(crate) fn rows<T: DeserializeOwned>(
+        &self,
+        space: Space,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        count: usize,
+    ) -> Result<Vec<(Vec<u8>, T)>, Error> {
+        let from = after.map_or_else(|| Bound::Included(prefix.to_vec()), |after| Bound::Excluded(after.to_vec()));
+        let mut rows = Vec::new();
+        for guard in self.space(space).range((from, Bound::Unbounded)).take(count) {
+            let (key, value) = guard.into_inner().map_err(Error::engine("read rows"))?;
+            if !key.starts_with(prefix) {
+                break;
+            }
+            rows.push((key.to_vec(), decode(&value, "a row")?));
+        }
+        Ok(rows)
+    }
+
+    fn space(&self, space: Space) -> &Keyspace {
+        match space {
+            Space::Files => &self.files,
+            Space::Custody => &self.custody,
+            Space::Outbox => &self.outbox,
+        }
+    }
+
     /// Bytes on disk.
     pub(crate) fn disk_bytes(&self) -> u64 {
         self.db.disk_space().unwrap_or(0)
@@ -223,6 +272,14 @@ impl Batch<'_> {
         }
         self.inner.remove(&self.store.known, &expiry.known[..]);
         self.inner.remove(&self.store.expiry, seq.to_be_bytes());
+    }
+
+    pub(crate) fn put_row(&mut self, space: Space, key: &[u8], value: &impl Serialize) {
+        self.inner.insert(self.store.space(space), key, encode(value));
+    }
+
+    pub(crate) fn remove_row(&mut self, space: Space, key: &[u8]) {
+        self.inner.remove(self.store.space(space), key);
     }
 
     pub(crate) fn put_meta(&mut self, name: &str, value: &impl Serialize) {

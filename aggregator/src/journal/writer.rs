@@ -16,7 +16,7 @@ use super::head::Head;
 use super::ledger::{Ingested, Place};
 use super::seen::{BucketKey, Seen, Verdict, account_code};
 use super::store::{Batch, Expiry, Known};
-use super::{Appended, Error, Prepared, Seq, Shared};
+use super::{Appended, Error, Prepared, Scanned, Seq, Shared};
 
 /// Objects that are to be appended together, and whom to tell.
 pub(super) struct Append {
@@ -125,8 +125,7 @@ impl Core {
 
     fn append(&mut self, group: &mut Group<'_>, object: Prepared) -> Result<Appended, Error> {
         let shared = Arc::clone(&self.shared);
-        let place = (object.log_key.folder.account.clone(), object.log_key.folder.region.clone());
-        let row = group.ledger.entry(place).or_insert_with_key(|place| shared.ingested(place));
+        let row = group.ledger.entry(object.place.clone()).or_insert_with_key(|place| shared.ingested(place));
         let known_key = known_key(&object);
         let known = match group.known.get(&known_key) {
             Some(known) => Some(known.clone()),
@@ -140,35 +139,21 @@ impl Core {
         let seq = self.next_seq;
         self.next_seq += 1;
         let mut head = Head::new(&object.reference);
-        let mut fresh: HashMap<BucketKey, Vec<Identity>> = HashMap::new();
-        let mut conflicts = 0;
+        let mut choice = Choice::new(&mut self.seen, &shared);
         for (ordinal, record) in object.records.iter().enumerate() {
-            let bucket = BucketKey { hour: record.hour, account: record.account };
-            match self.seen.insert(bucket, &record.identity, |bucket| shared.store.seen(bucket))? {
-                Verdict::Duplicate => {
-                    head.omit.push(u32::try_from(ordinal).expect("a file holds fewer than 2^32 records"));
-                    continue;
-                }
-                Verdict::SameIdOtherBytes => conflicts += 1,
-                Verdict::New => {}
-            }
-            fresh.entry(bucket).or_default().push(record.identity);
-            head.kept += 1;
-            head.kept_bytes += u64::from(record.len);
+            let ordinal = u32::try_from(ordinal).expect("a file holds fewer than 2^32 records");
+            choice.take(&mut head, ordinal, record, object.replay_to.is_none())?;
         }
+        let Choice { mut fresh, conflicts, .. } = choice;
         if conflicts > 0 {
             group.id_conflicts.push(format!("{}/{}", head.source, head.key));
         }
         head.verbatim = head.omit.is_empty() && object.bad_records == 0 && object.members == 1 && head.kept > 0;
-
-        row.objects += 1;
-        row.read += object.records.len() as u64 + object.bad_records;
-        row.duplicate += head.omit.len() as u64;
-        row.quarantined += object.bad_records;
-        row.id_conflicts += conflicts;
-        row.json_bytes += object.reference.inflated_bytes;
-        row.newest_event = row.newest_event.max(object.newest_event);
-        row.newest_stamp = row.newest_stamp.max(object.log_key.stamp.unix_seconds());
+        head.event_times = object.event_times;
+        head.replay_to.clone_from(&object.replay_to);
+        if object.replay_to.is_none() {
+            count(row, &object, &head, conflicts);
+        }
 
         let mut expiry = Expiry { taken_at: shared.clock.now().as_second(), known: known_key, buckets: Vec::new() };
         for (bucket, identities) in &mut fresh {
@@ -180,8 +165,11 @@ impl Core {
             group.payload_bytes += head.gzip_bytes;
             group.batch.put_payload(seq, object.gzip);
         }
-        group.kept += head.kept;
+        group.kept += head.pending();
         group.batch.put_head(seq, &head);
+        if let Some(digest) = &object.source_digest {
+            shared.put_custody(&mut group.batch, &object.place, seq, digest);
+        }
         let known = Known { seq, damage: object.damage.clone() };
         group.batch.put_known(&known_key, &known);
         group.batch.put_expiry(seq, &expiry);
@@ -213,10 +201,67 @@ impl Core {
     }
 }
 
-/// Source, key and etag name an object; the same object offered again is recognised by it.
+/// Goes through an object's records: which are duplicates, which a trail passes over.
+struct Choice<'a> {
+    seen: &'a mut Seen,
+    shared: &'a Shared,
+    fresh: HashMap<BucketKey, Vec<Identity>>,
+    conflicts: u64,
+}
+
+impl<'a> Choice<'a> {
+    fn new(seen: &'a mut Seen, shared: &'a Shared) -> Self {
+        Self { seen, shared, fresh: HashMap::new(), conflicts: 0 }
+    }
+
+    fn take(&mut self, head: &mut Head, ordinal: u32, record: &Scanned, compare: bool) -> Result<(), Error> {
+        let bucket = BucketKey { hour: record.hour, account: record.account };
+        if compare {
+            match self.seen.insert(bucket, &record.identity, |bucket| self.shared.store.seen(bucket))? {
+                Verdict::Duplicate => {
+                    head.omit.push(ordinal);
+                    return Ok(());
+                }
+                Verdict::SameIdOtherBytes => self.conflicts += 1,
+                Verdict::New => {}
+            }
+            self.fresh.entry(bucket).or_default().push(record.identity);
+        }
+        head.kept += 1;
+        head.kept_bytes += u64::from(record.len);
+        let mut passed_by = record.passed_by;
+        while passed_by != 0 {
+            let trail = &self.shared.trails[passed_by.trailing_zeros() as usize];
+            passed_by &= passed_by - 1;
+            let passed = match head.passed_over.get_mut(trail) {
+                Some(passed) => passed,
+                None => head.passed_over.entry(trail.clone()).or_default(),
+            };
+            passed.records += 1;
+            passed.bytes += u64::from(record.len);
+            passed.ordinals.push(ordinal);
+        }
+        Ok(())
+    }
+}
+
+fn count(row: &mut Ingested, object: &Prepared, head: &Head, conflicts: u64) {
+    row.source_digests += u64::from(object.source_digest.is_some());
+    row.objects += u64::from(object.source_digest.is_none());
+    row.read += object.records.len() as u64 + object.bad_records;
+    row.duplicate += head.omit.len();
+    row.quarantined += object.bad_records;
+    row.id_conflicts += conflicts;
+    row.json_bytes += object.reference.inflated_bytes;
+    row.newest_event = row.newest_event.max(object.event_times.map_or(0, |(_, newest)| newest));
+    row.newest_stamp = row.newest_stamp.max(object.stamp);
+}
+
+/// Source, key and etag name an object; the same object offered again is recognised by it. A replay is another offer.
 fn known_key(object: &Prepared) -> [u8; 16] {
     let reference = &object.reference;
-    let text = format!("{}\n{}\n{}", reference.source, reference.key, reference.etag);
+    let replay = object.replay_to.iter().map(|to| format!("\nreplay {to}")).collect::<String>();
+    let text = format!("{}\n{}\n{}{replay}", reference.source, reference.key, reference.etag);
     digest(&SHA256, text.as_bytes()).as_ref()[..16].try_into().expect("SHA-256 is 32 bytes")
 }
 
