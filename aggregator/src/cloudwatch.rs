@@ -32,7 +32,7 @@ use send::{Cancelled, Sender};
 pub use status::CloudWatchStatus;
 use tally::Tally;
 pub(crate) use target::Target;
-use window::{Object, Reading, Rules, WINDOW_BYTES};
+use window::{Object, Reading, WINDOW_BYTES};
 
 /// How long the first object of a range waits for others: fewer, fuller batches.
 const GATHER_WAIT: Duration = Duration::from_secs(1);

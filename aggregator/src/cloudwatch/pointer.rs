@@ -13,12 +13,9 @@ const FIELD_CHARS_MAX: usize = 256;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Pointer {
-    /// The trail's bucket, which holds the record.
-    pub(crate) s3_bucket: String,
-    /// The folder in it: account, kind, region and day.
-    pub(crate) s3_prefix: String,
-    /// The object that the record came in, at its source.
-    pub(crate) source_object: String,
+    s3_bucket: String,
+    s3_prefix: String,
+    source_object: String,
     #[serde(rename = "eventID", skip_serializing_if = "Option::is_none")]
     event_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,6 +45,12 @@ struct Body<'a> {
 }
 
 impl Pointer {
+    /// What pointers to the records of one object have in common: the trail's bucket and the folder in it that hold them,
+    /// and the object at the source that they came in.
+    pub(crate) fn into_object(s3_bucket: &str, s3_prefix: String, source_object: String) -> Self {
+        Self { s3_bucket: s3_bucket.to_owned(), s3_prefix, source_object, ..Self::default() }
+    }
+
     /// This, for one record of the same object.
     pub(crate) fn to(&self, header: &Header<'_>, bytes: usize) -> Self {
         let field = |value: &Option<std::borrow::Cow<'_, str>>| {
@@ -78,12 +81,8 @@ mod tests {
 
     #[test]
     fn a_pointer_names_the_record_and_where_it_is_and_stays_small() {
-        let object = Pointer {
-            s3_bucket: "org-trail".into(),
-            s3_prefix: "AWSLogs/o-exampleorg1/111122223333/CloudTrail/us-east-1/2026/03/01/".into(),
-            source_object: "s3://acme/AWSLogs/x.json.gz".into(),
-            ..Pointer::default()
-        };
+        let prefix = "AWSLogs/o-exampleorg1/111122223333/CloudTrail/us-east-1/2026/03/01/";
+        let object = Pointer::into_object("org-trail", prefix.into(), "s3://acme/AWSLogs/x.json.gz".into());
         let header =
             Header { event_id: Some("e-1".into()), event_name: Some("ü".repeat(5000).into()), ..Header::default() };
         let message = object.to(&header, 300_000).message(Reason::TooLarge);

@@ -18,7 +18,7 @@ pub(super) struct Names {
     /// The first stream; further ones have `_1`, `_2` and so on behind it, as CloudTrail's do.
     pub(super) stream: String,
     /// ARN of the group; none for a folder.
-    arn: Option<String>,
+    pub(super) arn: Option<String>,
 }
 
 /// A trail's log group, or the folder in its place, as opened.

@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::cloudwatch::target::Names;
+use crate::cloudwatch::window::Rules;
 use crate::journal::{Prepared, Scanned};
 use crate::trail::Trail;
 

@@ -48,12 +48,9 @@ impl Object {
             return None;
         }
         let key = head.log_key()?;
-        let pointer = Pointer {
-            s3_bucket: trail.bucket.clone(),
-            s3_prefix: trail.object(&trail.folder(&key).day_path(key.date)),
-            source_object: format!("{}/{}", head.source.trim_end_matches('/'), head.key),
-            ..Pointer::default()
-        };
+        let folder = trail.object(&trail.folder(&key).day_path(key.date));
+        let source = format!("{}/{}", head.source.trim_end_matches('/'), head.key);
+        let pointer = Pointer::into_object(&trail.bucket, folder, source);
         let stamp = key.stamp.unix_seconds();
         let place = (key.folder.account, key.folder.region);
         Some(Self { seq, place, stamp, is_replayed: head.replay_to.is_some(), pointer })

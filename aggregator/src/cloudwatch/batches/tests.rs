@@ -1,6 +1,5 @@
 //! What the batcher promises, judged by the strict sink.
 
-use futures::executor::block_on;
 use orgtrail_cloud::LogSink as _;
 use orgtrail_cloud::log_sink::FakeSink;
 use proptest::prelude::*;
@@ -20,13 +19,16 @@ fn sent(batches: &[Batch]) -> Vec<usize> {
 
 /// Everything is stored, and nothing of it rejected.
 fn assert_taken(batches: &[Batch]) {
-    let sink = FakeSink::new(NOW_MS);
-    block_on(sink.ensure("g", "s")).expect("ensured");
-    for batch in batches {
-        assert_eq!(batch.events.len(), batch.origins.len());
-        let outcome = block_on(sink.put("g", "s", &batch.events)).expect("within every limit");
-        assert_eq!(outcome.rejected, []);
-    }
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(async {
+        let sink = FakeSink::new(NOW_MS);
+        sink.ensure("g", "s").await.expect("ensured");
+        for batch in batches {
+            assert_eq!(batch.events.len(), batch.origins.len());
+            let outcome = sink.put("g", "s", &batch.events).await.expect("within every limit");
+            assert_eq!(outcome.rejected, []);
+        }
+    });
 }
 
 /// Times around every limit, lengths around the record's and small ones.
