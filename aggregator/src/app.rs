@@ -1,11 +1,12 @@
 //! Wires the aggregator: builds every part from the configuration, binds the sockets, then runs. The only file that names
 //! every module; holds no behaviour of its own.
 
+mod trail_tasks;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use orgtrail_cloud::{Signer, open_signer, open_store};
 use orgtrail_event::selector::Selection;
 use orgtrail_service::clock::Clock;
 use orgtrail_service::health::Health;
@@ -21,14 +22,13 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, TrailConfig};
-use crate::deliver::put::Destination;
-use crate::deliver::{Delivery, Line, Settings};
-use crate::digest::{Digests, KeyList};
+use crate::digest::KeyList;
 use crate::ingest::{Context, Service, Shared};
 use crate::journal::{self, Journal, Writer};
 use crate::metrics::{Ledger, Metrics};
 use crate::status::{Status, status};
 use crate::trail::cloudwatch_destination;
+use trail_tasks::{Common, TrailParts};
 
 /// A built aggregator: its folder is locked, its sockets are bound, nothing runs yet.
 pub struct App {
@@ -37,7 +37,7 @@ pub struct App {
     writer: Writer,
     quarantine: Arc<Quarantine>,
     selections: Arc<[Selection]>,
-    lines: Vec<TrailParts>,
+    trails: Vec<TrailParts>,
     listener: TcpListener,
     http: Server,
     health: Health,
@@ -46,12 +46,6 @@ pub struct App {
     clock: Arc<dyn Clock>,
     cancel: CancellationToken,
     state_dir: StateDir,
-}
-
-/// What one trail's tasks are made of.
-struct TrailParts {
-    destination: Arc<Destination>,
-    signer: Option<Arc<dyn Signer>>,
 }
 
 impl App {
@@ -76,23 +70,9 @@ impl App {
         let opening = Arc::clone(&clock);
         let (journal, writer) = tokio::task::spawn_blocking(move || Journal::open(&settings, opening)).await??;
         Ledger::register(journal.clone(), &registry);
-        let mut lines = Vec::with_capacity(config.trails.len());
+        let mut trails = Vec::with_capacity(config.trails.len());
         for trail in &config.trails {
-            let location = trail.location.as_ref().context("a checked trail has a location")?;
-            let destination = Destination {
-                trail: trail.trail(),
-                store: open_store(location, &trail.connection).await?,
-                kms_key_id: trail.kms_key_id.clone(),
-                bucket_key: trail.bucket_key,
-                health: health.clone(),
-                metrics: Arc::clone(&metrics),
-                cancel: cancel.clone(),
-            };
-            let signer = match &trail.signing_key_id {
-                Some(key_id) => Some(open_signer(key_id, &trail.connection).await?),
-                None => None,
-            };
-            lines.push(TrailParts { destination: Arc::new(destination), signer });
+            trails.push(TrailParts::build(trail, &health, &metrics, &cancel).await?);
         }
         let listener =
             TcpListener::bind(config.listen).await.with_context(|| format!("listen on {}", config.listen))?;
@@ -104,7 +84,7 @@ impl App {
             writer,
             quarantine,
             selections,
-            lines,
+            trails,
             listener,
             http,
             health,
@@ -144,26 +124,18 @@ impl App {
         let flush = watch::Sender::new(0);
         let workers = Workers::start("worker").context("start the worker threads")?;
         let key_list = Arc::new(KeyList::new(self.state_dir.path(), self.config.digests.catch_up_max));
-        let mut digests = Vec::new();
-        for TrailParts { destination, signer } in self.lines {
-            if let Some(signer) = signer {
-                let (journal, destination) = (self.journal.clone(), Arc::clone(&destination));
-                let (key_list, settings, clock) =
-                    (Arc::clone(&key_list), self.config.digests.clone(), Arc::clone(&self.clock));
-                let trail = Arc::new(Digests { journal, destination, signer, key_list, settings, clock });
-                tasks.spawn("digests", Arc::clone(&trail).run(self.cancel.clone()));
-                digests.push(trail);
-            }
-            let line = Line {
-                journal: self.journal.clone(),
-                destination,
-                level: self.config.deliver.gzip_level,
-                workers: Arc::clone(&workers),
-            };
-            let settings = Settings::new(&self.config.deliver);
-            let delivery = Delivery { line: Arc::new(line), settings, flush: flush.subscribe() };
-            tasks.spawn("deliver", async move { Ok(delivery.run().await?) });
-        }
+        let common = Common {
+            config: &self.config,
+            journal: &self.journal,
+            workers: &workers,
+            key_list: &key_list,
+            clock: &self.clock,
+            health: &self.health,
+            metrics: &self.metrics,
+            flush: &flush,
+            cancel: &self.cancel,
+        };
+        let closing: Vec<_> = self.trails.into_iter().map(|trail| trail.start(&common, &mut tasks)).collect();
 
         let context = Context {
             journal: self.journal,
@@ -192,9 +164,9 @@ impl App {
             Ok(router.serve_with_incoming_shutdown(incoming, cancel.cancelled_owned()).await?)
         });
         let ended = tasks.join().await;
-        if ended.is_ok() && self.config.digests.on_stop {
-            for trail in digests {
-                trail.close().await?;
+        if ended.is_ok() {
+            for trail in closing {
+                trail.close(&self.config).await?;
             }
         }
         // Last, so that what was drained is counted; the folder stays locked until here.

@@ -9,7 +9,8 @@
 //! What is in the journal is recognised; what was lost with a disk, or with an old copy of one put back, is taken again.
 
 mod advance;
-pub(crate) mod digests;
+mod copy;
+pub mod digests;
 pub mod head;
 pub mod ledger;
 mod open;
@@ -34,7 +35,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::seal::{self, Seal};
 pub(crate) use advance::{Advance, DeliveredFile};
+pub(crate) use copy::{Copied, copy};
 use head::Head;
 use ledger::{Delivered, Ingested, Ledger, Place};
 use store::Store;
@@ -68,6 +71,9 @@ pub enum Error {
         /// `journal.capacity`.
         capacity: u64,
     },
+    /// A value can't be sealed or opened.
+    #[error(transparent)]
+    Seal(#[from] seal::Error),
     /// The writer is gone: the process is stopping.
     #[error("journal writer has stopped: {0}")]
     Stopped(String),
@@ -96,6 +102,8 @@ pub struct Settings {
     pub destinations: Vec<Destination>,
     /// Names of the trails, in the order of the bits of [`Scanned::passed_by`].
     pub trails: Vec<String>,
+    /// Seals what is kept on disk.
+    pub seal: Seal,
 }
 
 /// One that reads the journal from a cursor of its own.
@@ -197,6 +205,8 @@ pub struct Books {
     pub ledger: Ledger,
     /// By destination.
     pub cursors: HashMap<String, Cursor>,
+    /// By trail.
+    pub digests: HashMap<String, digests::DigestCount>,
 }
 
 /// Where a destination stands.
@@ -213,7 +223,8 @@ pub struct Cursor {
 impl Journal {
     /// Opens or makes the journal. Run the returned writer; without it `append` waits for ever.
     pub fn open(settings: &Settings, clock: Arc<dyn Clock>) -> Result<(Self, Writer), Error> {
-        let store = Store::open(&settings.dir)?;
+        let store = Store::open(&settings.dir, settings.seal.clone())?;
+        store.prune_data_keys()?;
         let epoch = open::draw_epoch()?;
         let next_seq: Seq = store.meta("next_seq")?.unwrap_or(1);
         let ledger = open::load_ledger(&store)?;
@@ -222,9 +233,10 @@ impl Journal {
         let mut payload_bytes = 0;
         open::for_each_head(&store, first, |_, head| payload_bytes += head.gzip_bytes)?;
         let outbox = outbox::Outbox::open(&store)?;
+        let digests = store.metas("digests/")?.into_iter().collect();
         let delivered = cursors.values().map(|cursor| cursor.seq).min().unwrap_or(next_seq);
         let shared = Arc::new(Shared {
-            books: Mutex::new(Books { ledger, cursors }),
+            books: Mutex::new(Books { ledger, cursors, digests }),
             store,
             clock,
             epoch,

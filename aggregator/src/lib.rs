@@ -5,12 +5,15 @@
 //! See docs/ARCHITECTURE.md for the invariants (I1–I12) cited in the code.
 
 pub mod app;
+pub mod cloudwatch;
 pub mod config;
 mod deliver;
 pub mod digest;
 mod ingest;
 pub mod journal;
 mod metrics;
+mod notify;
+pub mod seal;
 pub mod status;
 mod trail;
 

@@ -23,6 +23,8 @@ pub(crate) struct Metrics {
     objects_rejected: Family<Labels, Counter>,
     put_failures: Family<Labels, Counter>,
     digests_put: Family<Labels, Counter>,
+    notifications: Family<Labels, Counter>,
+    throttled: Family<Labels, Counter>,
     /// Open streams by agent.
     connected: Arc<Mutex<BTreeMap<String, u64>>>,
 }
@@ -50,6 +52,16 @@ impl Metrics {
                 "Digests written, backfill digests included",
                 Family::default(),
             ),
+            notifications: registry.register(
+                "notifications_published",
+                "Notifications published on trails' topics",
+                Family::default(),
+            ),
+            throttled: registry.register(
+                "cloudwatch_throttled",
+                "Requests that CloudWatch Logs throttled; each is tried again",
+                Family::default(),
+            ),
             connected: Arc::default(),
         }
     }
@@ -64,6 +76,14 @@ impl Metrics {
 
     pub(crate) fn digests_put(&self, trail: &str, count: u64) {
         self.digests_put.get_or_create(&vec![("destination", trail.to_owned())]).inc_by(count);
+    }
+
+    pub(crate) fn notified(&self, trail: &str, count: u64) {
+        self.notifications.get_or_create(&vec![("destination", trail.to_owned())]).inc_by(count);
+    }
+
+    pub(crate) fn throttled(&self, destination: &str) {
+        self.throttled.get_or_create(&vec![("destination", destination.to_owned())]).inc();
     }
 
     /// An agent's stream is open until the guard is dropped.
@@ -171,12 +191,45 @@ impl Collector for Ledger {
             "Records that the trail's selectors passed over",
             rows().map(|(l, r)| (l.clone(), r.filtered)),
         )?;
+        let diverted = rows().flat_map(|(labels, row)| {
+            row.diverted.iter().map(|(reason, count)| {
+                let mut labels = labels.clone();
+                labels.push(("reason", reason.clone()));
+                (labels, *count)
+            })
+        });
+        out.counters(
+            "records_diverted",
+            "Records that the destination doesn't take; the trail's objects hold them",
+            diverted,
+        )?;
+        out.counters(
+            "records_replayed",
+            "Records delivered again by a replay",
+            rows().map(|(l, r)| (l.clone(), r.replayed)),
+        )?;
         out.counters("objects_delivered", "Objects in the destination", rows().map(|(l, r)| (l.clone(), r.objects)))?;
         out.counters("delivered_bytes", "gzip bytes in the destination", rows().map(|(l, r)| (l.clone(), r.bytes)))?;
         out.gauges(
             "newest_delivered_object_timestamp_seconds",
             "Stamp of the newest file in the destination",
             rows().map(|(l, r)| (l.clone(), r.newest_stamp)),
+        )?;
+        let (waiting, dropped) = self.journal.notices_waiting_and_dropped();
+        out.gauges(
+            "notifications_waiting",
+            "Notifications to be published",
+            std::iter::once((Vec::new(), signed(waiting))),
+        )?;
+        out.counters(
+            "notifications_dropped",
+            "Notifications given up because too many waited; the files are delivered all the same",
+            std::iter::once((Vec::new(), dropped)),
+        )?;
+        out.counters(
+            "source_digests",
+            "Verified digests of sources taken",
+            ingested.iter().map(|(p, r)| (place(p).to_vec(), r.source_digests)),
         )?;
         let cursors =
             books.cursors.iter().map(|(name, cursor)| (vec![("destination", name.clone())], signed(cursor.pending)));

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use orgtrail_service::health::Report;
 use serde::{Deserialize, Serialize};
 
+use crate::cloudwatch::CloudWatchStatus;
 use crate::config::Config;
+use crate::journal::digests::DigestCount;
 use crate::journal::{Books, Journal};
 
 /// All of it.
@@ -43,6 +45,9 @@ pub struct Records {
     pub objects: u64,
     /// Objects that were offered again after a lost answer.
     pub objects_again: u64,
+    /// Verified source digests taken.
+    #[serde(default)]
+    pub source_digests: u64,
     /// Inflated bytes of the objects.
     pub json_bytes: u64,
 }
@@ -73,6 +78,12 @@ pub struct TrailStatus {
     pub verbatim_objects: u64,
     /// gzip bytes written.
     pub bytes: u64,
+    /// Its digests; absent where it writes none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digests: Option<DigestCount>,
+    /// Its log group; absent where it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cloudwatch: Option<CloudWatchStatus>,
 }
 
 /// One account and region.
@@ -138,6 +149,7 @@ pub(crate) fn status(
             id_conflicts: total.id_conflicts,
             objects: total.objects,
             objects_again: total.objects_again,
+            source_digests: total.source_digests,
             json_bytes: total.json_bytes,
         },
         journal: JournalStatus {
@@ -172,6 +184,8 @@ fn trails(config: &Config, books: &Books) -> Vec<TrailStatus> {
             objects: delivered.objects,
             verbatim_objects: delivered.verbatim_objects,
             bytes: delivered.bytes,
+            digests: trail.signing_key_id.as_ref().map(|_| books.digests.get(&trail.name).cloned().unwrap_or_default()),
+            cloudwatch: CloudWatchStatus::of(books, &trail.name),
         }
     };
     config.trails.iter().map(row).collect()

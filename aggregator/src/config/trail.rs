@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use orgtrail_cloud::lifecycle::LifecycleRule;
 use orgtrail_cloud::partition::Partition;
 use orgtrail_cloud::{Connection, Location};
 use orgtrail_event::identifier::{check_trail_name, is_account, is_organization_id};
@@ -344,6 +345,17 @@ impl TrailConfig {
                 "a trail has event_selectors, advanced_event_selectors or selectors_file: keep one".to_owned(),
             )),
         }
+    }
+
+    /// The lifecycle rule for the trail's own objects.
+    pub fn lifecycle_rule(&self) -> Option<LifecycleRule> {
+        let lifecycle = self.lifecycle.as_ref()?;
+        Some(LifecycleRule {
+            id: format!("orgtrail-{}", self.name),
+            prefix: self.trail().object("AWSLogs/"),
+            glacier_after_days: lifecycle.glacier_days(),
+            expire_after_days: lifecycle.expire_days(),
+        })
     }
 
     fn home_region(&self) -> &str {

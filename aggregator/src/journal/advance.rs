@@ -61,7 +61,7 @@ impl Journal {
         batch.commit()?;
         shared.outbox.committed(announced);
         let slowest = {
-            let Books { ledger, cursors } = &mut *lock(&shared.books);
+            let Books { ledger, cursors, .. } = &mut *lock(&shared.books);
             ledger.delivered.entry(destination.to_owned()).or_default().extend(changed);
             let cursor = cursors.get_mut(destination).expect("destinations are named when the journal is opened");
             *cursor = Cursor { seq: to, pending: cursor.pending - done, ..*cursor };

@@ -29,7 +29,6 @@ pub(crate) fn copy(
     mut step: impl FnMut(u64, u64) -> Result<(), seal::Error>,
 ) -> Result<Copied, Error> {
     let source = Store::open(from, from_seal.clone())?;
-    source.check_readable()?;
     let target = Store::open(to, to_seal.clone())?;
     let total = source.values();
     let mut copied = Copied::default();
@@ -40,7 +39,7 @@ pub(crate) fn copy(
         batch_values += 1;
         copied.values += 1;
         copied.bytes += value.len() as u64;
-        batch.put_value(space, key, value);
+        batch.put_value(space, &key, value);
         if batch_bytes < BATCH_BYTES && batch_values < BATCH_VALUES {
             return Ok(());
         }

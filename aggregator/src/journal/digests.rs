@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ledger::Place;
 use super::store::{Batch, Space};
-use super::{DeliveredFile, Error, Journal, Seq, Shared};
+use super::{DeliveredFile, Error, Journal, Seq, Shared, lock};
 
 /// Where the digests of one account and region stand.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +22,17 @@ pub(crate) struct Chain {
     /// Backfill digests since then.
     #[serde(default)]
     pub(crate) backfills: Vec<BackfillRef>,
+}
+
+/// What was written of a trail's digests.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DigestCount {
+    /// Hourly digests in the bucket.
+    pub digests: u64,
+    /// Backfill digests in the bucket.
+    pub backfill_digests: u64,
+    /// End of the newest hourly digest, Unix seconds.
+    pub newest_end: i64,
 }
 
 /// What a digest says of the one before it.
@@ -134,7 +145,18 @@ impl Journal {
         let announces = shared.destinations.iter().any(|one| one.name == trail && one.announces);
         let keys: Vec<_> = put.iter().map(|digest| digest.key.clone()).collect();
         let announced = if announces { shared.outbox.put(&mut batch, trail, &keys) } else { 0 };
+        let mut count = lock(&shared.books).digests.get(trail).cloned().unwrap_or_default();
+        for digest in put {
+            let backfill = u64::from(digest.backfill_timestamp.is_some());
+            count.backfill_digests += backfill;
+            count.digests += 1 - backfill;
+            if backfill == 0 {
+                count.newest_end = count.newest_end.max(digest.chain.next_start);
+            }
+        }
+        batch.put_meta(&format!("digests/{trail}"), &count);
         batch.commit()?;
+        lock(&shared.books).digests.insert(trail.to_owned(), count);
         shared.outbox.committed(announced);
         Ok(())
     }

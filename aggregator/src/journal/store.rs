@@ -12,6 +12,9 @@
 //! | `outbox` | trail, number | a notification that was not published yet |
 //! | `meta` | words | next seq, cursors, plans, the ledger, digest chains |
 //!
+//! With a [`Seal`], every value is sealed as it is inserted and opened as it is read (I9), each in one place of this file; what
+//! is told in the clear are the keys of this table: accounts, regions, hours, names of trails and objects, and hashes.
+//!
 //! Crash: a fjall batch is atomic over keyspaces; what isn't fsynced was never acknowledged (I2). A failed write poisons the
 //! database, and with it the process.
 
@@ -19,7 +22,7 @@ use std::ops::Bound;
 use std::path::Path;
 
 use bytes::Bytes;
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, OwnedWriteBatch, PersistMode};
+use fjall::{Database, Guard, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, OwnedWriteBatch, PersistMode};
 use orgtrail_event::record::Identity;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -27,6 +30,7 @@ use serde::de::DeserializeOwned;
 use super::head::Head;
 use super::seen::BucketKey;
 use super::{Error, Seq};
+use crate::seal::{self, Seal};
 
 /// Bytes of one packed identity.
 const IDENTITY_BYTES: usize = 24;
@@ -43,6 +47,7 @@ const MEMTABLE_BYTES: u64 = 16 << 20;
 /// An open journal.
 #[derive(Clone)]
 pub(crate) struct Store {
+    seal: Seal,
     db: Database,
     heads: Keyspace,
     payloads: Keyspace,
@@ -87,8 +92,8 @@ pub(crate) struct Known {
 }
 
 impl Store {
-    pub(crate) fn open(dir: &Path) -> Result<Self, Error> {
-        let open = || {
+    pub(crate) fn open(dir: &Path, seal: Seal) -> Result<Self, Error> {
+        let open = move || {
             let db = Database::builder(dir)
                 .cache_size(CACHE_BYTES)
                 .max_journaling_size(LOG_BYTES)
@@ -111,39 +116,40 @@ impl Store {
                 outbox: db.keyspace("outbox", small)?,
                 meta: db.keyspace("meta", small)?,
                 db,
+                seal,
             })
         };
         open().map_err(|source| Error::Engine { action: format!("open the journal in {}", dir.display()), source })
     }
 
     pub(crate) fn batch(&self) -> Batch<'_> {
-        Batch { store: self, inner: self.db.batch().durability(Some(PersistMode::SyncAll)) }
+        Batch { store: self, inner: self.db.batch().durability(Some(PersistMode::SyncAll)), failed: None }
     }
 
     /// Heads from `from` on, at most `count` of them.
     pub(crate) fn heads(&self, from: Seq, count: usize) -> Result<Vec<(Seq, Head)>, Error> {
         let mut heads = Vec::new();
         for guard in self.heads.range(from.to_be_bytes()..).take(count) {
-            let (key, value) = guard.into_inner().map_err(Error::engine("read heads"))?;
+            let (key, value) = self.opened(&self.heads, guard, "read heads")?;
             heads.push((seq_of(&key)?, decode(&value, "a head")?));
         }
         Ok(heads)
     }
 
     pub(crate) fn head(&self, seq: Seq) -> Result<Option<Head>, Error> {
-        let value = self.heads.get(seq.to_be_bytes()).map_err(Error::engine("read a head"))?;
+        let value = self.get(&self.heads, &seq.to_be_bytes(), "read a head")?;
         value.map(|value| decode(&value, "a head")).transpose()
     }
 
     pub(crate) fn payload(&self, seq: Seq) -> Result<Bytes, Error> {
-        let value = self.payloads.get(seq.to_be_bytes()).map_err(Error::engine("read a payload"))?;
-        value.map(Bytes::from).ok_or_else(|| Error::Corrupt(format!("payload of seq {seq} is not there")))
+        let value = self.get(&self.payloads, &seq.to_be_bytes(), "read a payload")?;
+        value.ok_or_else(|| Error::Corrupt(format!("payload of seq {seq} is not there")))
     }
 
     pub(crate) fn seen(&self, bucket: BucketKey) -> Result<Vec<Identity>, Error> {
         let mut identities = Vec::new();
         for guard in self.seen.prefix(bucket_prefix(bucket)) {
-            let value = guard.value().map_err(Error::engine("read seen records"))?;
+            let (_, value) = self.opened(&self.seen, guard, "read seen records")?;
             for packed in value.chunks_exact(IDENTITY_BYTES) {
                 let (id, content) = packed.split_at(16);
                 identities.push(Identity {
@@ -156,7 +162,7 @@ impl Store {
     }
 
     pub(crate) fn known(&self, key: &[u8; 16]) -> Result<Option<Known>, Error> {
-        let value = self.known.get(key).map_err(Error::engine("look an object up"))?;
+        let value = self.get(&self.known, key, "look an object up")?;
         value.map(|value| decode(&value, "a known object")).transpose()
     }
 
@@ -164,7 +170,7 @@ impl Store {
     pub(crate) fn expired(&self, taken_before: i64, count: usize) -> Result<Vec<(Seq, Expiry)>, Error> {
         let mut expired = Vec::new();
         for guard in self.expiry.iter().take(count) {
-            let (key, value) = guard.into_inner().map_err(Error::engine("read expiries"))?;
+            let (key, value) = self.opened(&self.expiry, guard, "read expiries")?;
             let expiry: Expiry = decode(&value, "an expiry")?;
             if expiry.taken_at >= taken_before {
                 break;
@@ -175,7 +181,7 @@ impl Store {
     }
 
     pub(crate) fn meta<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Error> {
-        let value = self.meta.get(name).map_err(Error::engine("read meta data"))?;
+        let value = self.get(&self.meta, name.as_bytes(), "read meta data")?;
         value.map(|value| decode(&value, name)).transpose()
     }
 
@@ -183,7 +189,7 @@ impl Store {
     pub(crate) fn metas<T: DeserializeOwned>(&self, prefix: &str) -> Result<Vec<(String, T)>, Error> {
         let mut entries = Vec::new();
         for guard in self.meta.prefix(prefix) {
-            let (key, value) = guard.into_inner().map_err(Error::engine("read meta data"))?;
+            let (key, value) = self.opened(&self.meta, guard, "read meta data")?;
             let name = String::from_utf8_lossy(&key[prefix.len()..]).into_owned();
             entries.push((name, decode(&value, prefix)?));
         }
@@ -200,8 +206,9 @@ impl Store {
     ) -> Result<Vec<(Vec<u8>, T)>, Error> {
         let from = after.map_or_else(|| Bound::Included(prefix.to_vec()), |after| Bound::Excluded(after.to_vec()));
         let mut rows = Vec::new();
-        for guard in self.space(space).range((from, Bound::Unbounded)).take(count) {
-            let (key, value) = guard.into_inner().map_err(Error::engine("read rows"))?;
+        let keyspace = self.space(space);
+        for guard in keyspace.range((from, Bound::Unbounded)).take(count) {
+            let (key, value) = self.opened(keyspace, guard, "read rows")?;
             if !key.starts_with(prefix) {
                 break;
             }
@@ -218,6 +225,61 @@ impl Store {
         }
     }
 
+    /// Every value as it was inserted, one keyspace after the other.
+    pub(super) fn for_each_value(
+        &self,
+        mut visit: impl FnMut(&str, Bytes, Bytes) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        for keyspace in self.keyspaces() {
+            for guard in keyspace.iter() {
+                let (key, value) = self.opened(keyspace, guard, "read the journal")?;
+                visit(keyspace.name(), key, value)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// How many values there are, roughly.
+    pub(super) fn values(&self) -> u64 {
+        self.keyspaces().iter().map(|keyspace| keyspace.approximate_len() as u64).sum()
+    }
+
+    /// Drops the data keys of the seal that no value needs any more, where they have become many. Payloads aren't looked
+    /// at: each was written together with its head.
+    pub(super) fn prune_data_keys(&self) -> Result<(), Error> {
+        if !self.seal.wants_pruning() {
+            return Ok(());
+        }
+        let spaces = self.keyspaces().into_iter().filter(|keyspace| keyspace.name() != self.payloads.name());
+        let mut failed = None;
+        let sealed = spaces.flat_map(Keyspace::iter).map_while(|guard| match guard.value() {
+            Ok(value) => Some(value.into()),
+            Err(error) => {
+                failed = Some(error);
+                None
+            }
+        });
+        let needed = seal::data_keys_of(sealed)?;
+        failed.map_or(Ok(()), Err).map_err(Error::engine("read the journal"))?;
+        Ok(self.seal.keep_only(needed)?)
+    }
+
+    fn keyspaces(&self) -> [&Keyspace; 9] {
+        let Self { heads, payloads, seen, known, expiry, files, custody, outbox, meta, .. } = self;
+        [meta, heads, payloads, seen, known, expiry, files, custody, outbox]
+    }
+
+    fn get(&self, keyspace: &Keyspace, key: &[u8], action: &'static str) -> Result<Option<Bytes>, Error> {
+        let value = keyspace.get(key).map_err(Error::engine(action))?;
+        Ok(value.map(|value| self.seal.open(keyspace.name(), key, value.into())).transpose()?)
+    }
+
+    fn opened(&self, keyspace: &Keyspace, guard: Guard, action: &'static str) -> Result<(Bytes, Bytes), Error> {
+        let (key, value) = guard.into_inner().map_err(Error::engine(action))?;
+        let value = self.seal.open(keyspace.name(), &key, value.into())?;
+        Ok((key.into(), value))
+    }
+
     /// Bytes on disk.
     pub(crate) fn disk_bytes(&self) -> u64 {
         self.db.disk_space().unwrap_or(0)
@@ -228,15 +290,31 @@ impl Store {
 pub(crate) struct Batch<'a> {
     store: &'a Store,
     inner: OwnedWriteBatch,
+    /// The first value that couldn't be sealed: told by the commit, so that nothing of the batch is written.
+    failed: Option<seal::Error>,
 }
 
-impl Batch<'_> {
+impl<'a> Batch<'a> {
+    fn insert(&mut self, keyspace: &'a Keyspace, key: &[u8], value: impl Into<Bytes>) {
+        match self.store.seal.seal(keyspace.name(), key, value.into()) {
+            Ok(sealed) => self.inner.insert(keyspace, key, sealed),
+            Err(error) => self.failed = self.failed.take().or(Some(error)),
+        }
+    }
+
+    /// A value that another journal's `for_each_value` gave.
+    pub(super) fn put_value(&mut self, space: &str, key: &[u8], value: Bytes) {
+        let keyspaces = self.store.keyspaces();
+        let keyspace = keyspaces.into_iter().find(|keyspace| &**keyspace.name() == space);
+        self.insert(keyspace.expect("all journals have the same keyspaces"), key, value);
+    }
+
     pub(crate) fn put_head(&mut self, seq: Seq, head: &Head) {
-        self.inner.insert(&self.store.heads, seq.to_be_bytes(), encode(head));
+        self.insert(&self.store.heads, &seq.to_be_bytes(), encode(head));
     }
 
     pub(crate) fn put_payload(&mut self, seq: Seq, gzip: Bytes) {
-        self.inner.insert(&self.store.payloads, seq.to_be_bytes(), gzip);
+        self.insert(&self.store.payloads, &seq.to_be_bytes(), gzip);
     }
 
     pub(crate) fn remove_object(&mut self, seq: Seq, has_payload: bool) {
@@ -254,15 +332,15 @@ impl Batch<'_> {
             packed.extend_from_slice(&identity.id);
             packed.extend_from_slice(&identity.content.to_be_bytes());
         }
-        self.inner.insert(&self.store.seen, seen_key(bucket, seq), packed);
+        self.insert(&self.store.seen, &seen_key(bucket, seq), packed);
     }
 
     pub(crate) fn put_known(&mut self, key: &[u8; 16], known: &Known) {
-        self.inner.insert(&self.store.known, &key[..], encode(known));
+        self.insert(&self.store.known, key, encode(known));
     }
 
     pub(crate) fn put_expiry(&mut self, seq: Seq, expiry: &Expiry) {
-        self.inner.insert(&self.store.expiry, seq.to_be_bytes(), encode(expiry));
+        self.insert(&self.store.expiry, &seq.to_be_bytes(), encode(expiry));
     }
 
     /// Removes what deduplication holds of one object.
@@ -275,7 +353,7 @@ impl Batch<'_> {
     }
 
     pub(crate) fn put_row(&mut self, space: Space, key: &[u8], value: &impl Serialize) {
-        self.inner.insert(self.store.space(space), key, encode(value));
+        self.insert(self.store.space(space), key, encode(value));
     }
 
     pub(crate) fn remove_row(&mut self, space: Space, key: &[u8]) {
@@ -283,7 +361,7 @@ impl Batch<'_> {
     }
 
     pub(crate) fn put_meta(&mut self, name: &str, value: &impl Serialize) {
-        self.inner.insert(&self.store.meta, name, encode(value));
+        self.insert(&self.store.meta, name.as_bytes(), encode(value));
     }
 
     pub(crate) fn remove_meta(&mut self, name: &str) {
@@ -292,6 +370,9 @@ impl Batch<'_> {
 
     /// Returns when everything is on disk (I2).
     pub(crate) fn commit(self) -> Result<(), Error> {
+        if let Some(error) = self.failed {
+            return Err(error.into());
+        }
         self.inner.commit().map_err(Error::engine("write to the journal"))
     }
 }
