@@ -8,15 +8,16 @@ use crate::rust_text::{code_only, tests_begin};
 use crate::{expect_none, tree};
 
 /// What each crate may use of the workspace. A crate that is not listed may not exist.
-const MAY_USE: [(&str, &[&str]); 8] = [
+const MAY_USE: [(&str, &[&str]); 9] = [
     ("event", &[]),
     ("cloud", &[]),
     ("service", &[]),
     ("proto", &[]),
     ("agent", &["event", "proto", "cloud", "service"]),
     ("aggregator", &["event", "proto", "cloud", "service"]),
-    ("cli", &["event", "proto", "cloud", "service", "agent", "aggregator"]),
-    ("tests", &["event", "proto", "cloud", "service", "agent", "aggregator", "cli"]),
+    ("console", &["event", "proto", "cloud", "service"]),
+    ("cli", &["event", "proto", "cloud", "service", "agent", "aggregator", "console"]),
+    ("tests", &["event", "proto", "cloud", "service", "agent", "aggregator", "console", "cli"]),
 ];
 
 /// Crates from outside that only one crate may use; a name ending in `-` stands for all that begin so.
