@@ -19,6 +19,7 @@ use super::*;
 use crate::cloudwatch::target::Names;
 use crate::cloudwatch::window::Rules;
 use crate::journal::{Prepared, Scanned};
+use crate::seal::Seal;
 use crate::trail::Trail;
 
 const NOW: &str = "2026-03-01T12:00:00Z";
@@ -61,6 +62,7 @@ impl Bench {
             commit_bytes: 1 << 20,
             destinations: vec![destination("org-trail/cloudwatch")],
             trails: vec!["org-trail".to_owned()],
+            seal: Seal::off(),
         };
         let (journal, writer) = Journal::open(&settings, Arc::clone(&self.clock) as Arc<dyn Clock>).expect("opened");
         let cancel = CancellationToken::new();

@@ -77,3 +77,20 @@ fn two_trails_never_share_a_place() {
     let text = format!("{GOOD}\n[[trails]]\nname = \"second\"\nlocation = \"file:///srv/org-trail\"\n");
     assert_eq!(problems(&text)[0].0, "trails[1].location");
 }
+
+#[test]
+fn a_log_group_that_can_not_be_is_told() {
+    let logs = |lines: &str| problems(&format!("{GOOD}\n[trails.cloudwatch_logs]\n{lines}\n"));
+    let arn = "arn:aws:logs:eu-west-1:111122223333:log-group:org-trail:*";
+    for (lines, key) in [
+        (String::new(), "log_group"),
+        ("log_group = \"org trail\"".to_owned(), "log_group"),
+        (format!("log_group = \"{arn}\"\nregion = \"us-east-1\""), "region"),
+        (format!("log_group = \"{arn}\"\nlocation = \"file:///srv/logs\""), "location"),
+        ("log_group = \"org-trail\"\nlog_stream = \"a:b\"".to_owned(), "log_stream"),
+    ] {
+        assert_eq!(logs(&lines)[0].0, format!("trails[0].cloudwatch_logs.{key}"), "{lines}");
+    }
+    let good = format!("{GOOD}\n[trails.cloudwatch_logs]\nlog_group = \"{arn}\"\nregion = \"eu-west-1\"\n");
+    parse::<Config>(Path::new("aggregator.toml"), &good).expect("valid");
+}

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use orgtrail_cloud::lifecycle::LifecycleRule;
+use orgtrail_cloud::log_sink::{LogGroup, check_stream_name};
 use orgtrail_cloud::partition::Partition;
 use orgtrail_cloud::{Connection, Location};
 use orgtrail_event::identifier::{check_trail_name, is_account, is_organization_id};
@@ -136,7 +137,7 @@ pub struct CloudWatchLogsConfig {
     /// Files of a stream that are kept in `location`. Default: 16.
     #[serde(default = "sixteen")]
     pub files_max: usize,
-    /// How CloudWatch Logs is reached.
+    /// How CloudWatch Logs is reached. Its region's default is that of the log group's ARN, else the trail's home region.
     #[serde(flatten)]
     pub connection: Connection,
 }
@@ -195,7 +196,11 @@ impl CloudWatchLogsConfig {
             (None, Some(Location::S3 { .. })) => {
                 problems.push("location", "only a file:///folder stands for a log group")
             }
-            _ => {}
+            (Some(group), None) => self.check_group(group, problems),
+            (None, Some(Location::File { .. })) => {}
+        }
+        if let Some(Err(problem)) = self.log_stream.as_deref().map(check_stream_name) {
+            problems.push("log_stream", problem);
         }
         if !(1..=64).contains(&self.streams_max) {
             problems.push("streams_max", "not from 1 to 64; the default is 4");
@@ -208,6 +213,16 @@ impl CloudWatchLogsConfig {
         }
         for (key, message) in self.connection.problems() {
             problems.push(key, message);
+        }
+    }
+
+    fn check_group(&self, group: &str, problems: &mut Problems) {
+        match (LogGroup::parse(group), &self.connection.region) {
+            (Err(problem), _) => problems.push("log_group", problem),
+            (Ok(LogGroup { region: Some(its), .. }), Some(region)) if its != *region => {
+                problems.push("region", format!("\"{region}\" is not the log group's, {its}: remove one"));
+            }
+            _ => {}
         }
     }
 }
