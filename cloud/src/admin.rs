@@ -10,6 +10,7 @@ use crate::log_sink::LogEvent;
 use crate::{Connection, CredentialSource, credentials};
 use async_trait::async_trait;
 use aws_config::SdkConfig;
+use aws_sdk_kms::types::{KeySpec, KeyUsageType};
 use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};
 
 /// An account in one region.
@@ -47,6 +48,27 @@ impl Admin {
     pub async fn create_key(&self) -> String {
         let created = self.kms().create_key().send().await.unwrap();
         created.key_metadata.unwrap().arn.unwrap()
+    }
+
+    /// Makes an RSA key of 2048 bits in KMS, for signing or else for encrypting. Returns its ARN.
+    pub async fn create_rsa_key(&self, for_signing: bool) -> String {
+        let usage = if for_signing { KeyUsageType::SignVerify } else { KeyUsageType::EncryptDecrypt };
+        let created = self.kms().create_key().key_spec(KeySpec::Rsa2048).key_usage(usage).send().await.unwrap();
+        created.key_metadata.unwrap().arn.unwrap()
+    }
+
+    /// Points an alias, `alias/…`, at a KMS key, away from the one it was pointed at.
+    pub async fn point_alias(&self, alias: &str, arn: &str) {
+        let id = arn.rsplit('/').next().unwrap();
+        if self.kms().create_alias().alias_name(alias).target_key_id(id).send().await.is_err() {
+            self.kms().update_alias().alias_name(alias).target_key_id(id).send().await.unwrap();
+        }
+    }
+
+    /// Has a KMS key deleted in a week.
+    pub async fn schedule_key_deletion(&self, arn: &str) {
+        let id = arn.rsplit('/').next().unwrap();
+        self.kms().schedule_key_deletion().key_id(id).pending_window_in_days(7).send().await.unwrap();
     }
 
     /// Switches a KMS key off.

@@ -2,18 +2,13 @@
 
 use crate::ErrorKind;
 use crate::topic::{MESSAGE_BYTES_MAX, Topic};
-use async_trait::async_trait;
 use std::collections::BTreeSet;
 
-/// Reading what was published, which the product never does.
-#[async_trait]
-pub trait ReadBack: Send + Sync {
-    /// Waits for so many messages, a bounded time, and returns them all in any order.
-    async fn messages(&self, count: usize) -> Vec<String>;
-}
+/// Waits for so many messages, a bounded time, and returns all that arrived, in any order. The product never reads.
+pub type ReadBack<'a> = &'a dyn Fn(usize) -> Vec<String>;
 
 /// Runs every case on a topic that nothing was published to before.
-pub async fn all(topic: &dyn Topic, read: &dyn ReadBack) {
+pub async fn all(topic: &dyn Topic, read: ReadBack<'_>) {
     messages_over_a_limit_are_refused(topic).await;
     messages_arrive_as_they_were_given(topic, read).await;
 }
@@ -27,7 +22,7 @@ pub async fn messages_over_a_limit_are_refused(topic: &dyn Topic) {
 }
 
 /// With text that needs escaping in XML, JSON and URLs, and of exactly the documented size: 2 bytes a letter.
-pub async fn messages_arrive_as_they_were_given(topic: &dyn Topic, read: &dyn ReadBack) {
+pub async fn messages_arrive_as_they_were_given(topic: &dyn Topic, read: ReadBack<'_>) {
     let messages = [
         r#"{"s3Bucket":"b","s3ObjectKey":["AWSLogs/o-1/111122223333/CloudTrail/x+y.json.gz"]}"#.to_owned(),
         "a&b=c <d> \"ü\" 日本 %41".to_owned(),
@@ -36,7 +31,7 @@ pub async fn messages_arrive_as_they_were_given(topic: &dyn Topic, read: &dyn Re
     for message in &messages {
         topic.publish(message).await.unwrap();
     }
-    let arrived: BTreeSet<String> = read.messages(messages.len()).await.into_iter().collect();
+    let arrived: BTreeSet<String> = read(messages.len()).into_iter().collect();
     assert_eq!(arrived, BTreeSet::from(messages));
 }
 
@@ -52,24 +47,10 @@ mod tests {
     use crate::topic::{FakeTopic, LocalTopic};
     use crate::{Connection, open_topic};
 
-    #[async_trait]
-    impl ReadBack for FakeTopic {
-        async fn messages(&self, _: usize) -> Vec<String> {
-            self.messages()
-        }
-    }
-
-    #[async_trait]
-    impl ReadBack for LocalTopic {
-        async fn messages(&self, _: usize) -> Vec<String> {
-            self.messages().unwrap()
-        }
-    }
-
     #[tokio::test]
     async fn the_fake_conforms_and_fails_when_told() {
         let topic = FakeTopic::default();
-        all(&topic, &topic).await;
+        all(&topic, &|_| topic.messages()).await;
         topic.set_failing(Some(ErrorKind::Throttled));
         assert_eq!(topic.publish("x").await.unwrap_err().kind(), &ErrorKind::Throttled);
     }
@@ -79,7 +60,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("t.ndjson");
         let topic = open_topic(&format!("file://{}", path.display()), &Connection::default()).await.unwrap();
-        all(&*topic, &LocalTopic::new(&path).unwrap()).await;
+        all(&*topic, &|_| LocalTopic::new(&path).unwrap().messages().unwrap()).await;
         let absent = LocalTopic::new(&dir.path().join("absent/t.ndjson")).unwrap();
         an_absent_topic_is_missing(&absent).await;
     }
