@@ -21,8 +21,8 @@ mod view;
 use std::fmt;
 
 pub use self::document::{
-    AdvancedEventSelector, AdvancedFieldSelector, DataResource, DocumentError, EventSelector, EventSelectors,
-    InsightCategory, InsightSelector, InsightType, ReadWriteType, Selectors,
+    AdvancedEventSelector, AdvancedFieldSelector, DataResource, DocumentError, EventSelector, InsightCategory,
+    InsightSelector, InsightType, ReadWriteType, Selectors,
 };
 pub use self::explain::{Clause, Condition, Explanation};
 use self::rule::Rule;

@@ -4,10 +4,7 @@
 //! Owns the shape alone: a member of another type, an unknown member and an unknown word of an enumeration are errors here,
 //! everything else is judged by `check.rs`.
 
-use std::fmt;
-
-use serde::de::value::SeqAccessDeserializer;
-use serde::de::{IgnoredAny, SeqAccess, Visitor};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::field::Operator;
@@ -68,41 +65,6 @@ impl Selectors {
             (basic, advanced) if basic.is_empty() => Ok(Self::Advanced(advanced)),
             _ => Err(DocumentError::Both),
         }
-    }
-}
-
-/// What stands under `event_selectors` in a configuration file: the word `"all"`, or a list of basic selectors.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum EventSelectors {
-    /// `"all"`.
-    All,
-    /// `[[…event_selectors]]`.
-    Basic(Vec<EventSelector>),
-}
-
-impl<'de> Deserialize<'de> for EventSelectors {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either;
-        impl<'de> Visitor<'de> for Either {
-            type Value = EventSelectors;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("\"all\" or a list of event selectors")
-            }
-
-            fn visit_str<E: serde::de::Error>(self, word: &str) -> Result<Self::Value, E> {
-                if word == "all" {
-                    Ok(EventSelectors::All)
-                } else {
-                    Err(E::invalid_value(serde::de::Unexpected::Str(word), &self))
-                }
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
-                Vec::deserialize(SeqAccessDeserializer::new(list)).map(EventSelectors::Basic)
-            }
-        }
-        deserializer.deserialize_any(Either)
     }
 }
 

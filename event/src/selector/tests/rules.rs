@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::with_header;
 use crate::selector::{
-    DocumentError, EventSelector, EventSelectors, InsightSelector, ReadWriteType, Scope, Selection, Selectors,
+    AdvancedEventSelector, DocumentError, EventSelector, InsightSelector, ReadWriteType, Scope, Selection, Selectors,
 };
 
 const ACCOUNT: &str = "111122223333";
@@ -338,12 +338,33 @@ fn what_the_cli_prints_is_read_unchanged() {
 }
 
 #[test]
-fn the_word_all_stands_in_place_of_a_list() {
-    assert_eq!(serde_json::from_str::<EventSelectors>("\"all\"").unwrap(), EventSelectors::All);
-    let list =
-        serde_json::from_str(r#"[{"read_write_type": "ReadOnly", "data_resources": [{"type": "t", "values": []}]}]"#);
-    assert!(matches!(list.unwrap(), EventSelectors::Basic(list) if list[0].read_write_type == ReadWriteType::ReadOnly));
-    for wrong in ["\"All\"", "7", "[{\"x\": 1}]"] {
-        assert!(serde_json::from_str::<EventSelectors>(wrong).is_err(), "{wrong}");
+fn keys_may_be_in_snake_case_and_unknown_ones_are_errors() {
+    let snake = json!({"read_write_type": "ReadOnly", "include_management_events": false, "exclude_management_event_sources": [],
+        "data_resources": [{"type": "AWS::S3::Object", "values": ["arn:aws:s3"]}]});
+    let printed = json!({"ReadWriteType": "ReadOnly", "IncludeManagementEvents": false, "ExcludeManagementEventSources": [],
+        "DataResources": [{"Type": "AWS::S3::Object", "Values": ["arn:aws:s3"]}]});
+    let read = |json: &Value| serde_json::from_value::<EventSelector>(json.clone()).unwrap();
+    assert_eq!(read(&snake), read(&printed));
+    assert_eq!(serde_json::to_value(read(&snake)).unwrap(), printed);
+
+    let snake = json!({"name": "n", "field_selectors": [{"field": "eventName", "equals": ["a"], "starts_with": ["b"], "ends_with": ["c"],
+        "not_equals": ["d"], "not_starts_with": ["e"], "not_ends_with": ["f"]}]});
+    let printed = json!({"Name": "n", "FieldSelectors": [{"Field": "eventName", "Equals": ["a"], "StartsWith": ["b"], "EndsWith": ["c"],
+        "NotEquals": ["d"], "NotStartsWith": ["e"], "NotEndsWith": ["f"]}]});
+    let read = |json: &Value| serde_json::from_value::<AdvancedEventSelector>(json.clone());
+    assert_eq!(read(&snake).unwrap(), read(&printed).unwrap());
+    assert_eq!(serde_json::to_value(read(&snake).unwrap()).unwrap(), printed);
+    for wrong in [
+        json!({"names": "n"}),
+        json!({"field_selectors": [{"field": "x", "like": ["a"]}]}),
+        json!({"field_selectors": [{}]}),
+    ] {
+        assert!(read(&wrong).is_err(), "{wrong}");
     }
+    let insight = json!({"insight_type": "ApiErrorRateInsight", "event_categories": ["Data"]});
+    let insight: InsightSelector = serde_json::from_value(insight).unwrap();
+    assert_eq!(
+        serde_json::to_value(insight).unwrap(),
+        json!({"InsightType": "ApiErrorRateInsight", "EventCategories": ["Data"]})
+    );
 }
