@@ -11,7 +11,7 @@ use orgtrail_service::quarantine::{Entry, Error, Filter, Folder};
 use orgtrail_service::run::Exit;
 use serde_json::json;
 
-use crate::setup::{Role, load};
+use crate::setup::{File, Role, load};
 use crate::terminal::{end, table};
 
 /// What to do with the quarantine.
@@ -107,7 +107,9 @@ impl Where {
     fn folders(&self) -> anyhow::Result<Vec<(Role, Folder)>> {
         let files = load(&self.config)?;
         let folder = |dir: &std::path::Path| Folder::open(&dir.join("quarantine"), clock::system());
-        Ok(files.iter().map(|file| (file.content.role(), folder(file.content.state_dir()))).collect())
+        // A process without state has put nothing aside.
+        let of = |file: &File| Some((file.content.role(), folder(file.content.state_dir()?)));
+        Ok(files.iter().filter_map(of).collect())
     }
 
     /// The entry whose id begins so, and whose it is.

@@ -12,6 +12,8 @@ pub enum Role {
     Agent,
     /// `orgtrail-aggregator`
     Aggregator,
+    /// `orgtrail-console`
+    Console,
 }
 
 impl Role {
@@ -20,16 +22,18 @@ impl Role {
         match self {
             Self::Agent => "orgtrail-agent",
             Self::Aggregator => "orgtrail-aggregator",
+            Self::Console => "orgtrail-console",
         }
     }
 
-    /// Tells the role by the tables that only its file has. None: the file is for neither, or can't be parsed.
+    /// Tells the role by the tables that only its file has. None: the file is for none, or can't be parsed.
     pub fn of(text: &str) -> Option<Self> {
         let keys: toml::Table = toml::from_str(text).ok()?;
         let has = |names: &[&str]| names.iter().any(|name| keys.contains_key(*name));
-        match (has(&["sources", "aggregator"]), has(&["trails", "agents", "listen"])) {
-            (true, false) => Some(Self::Agent),
-            (false, true) => Some(Self::Aggregator),
+        match (has(&["sources", "aggregator"]), has(&["trails", "agents", "listen"]), has(&["console"])) {
+            (true, false, false) => Some(Self::Agent),
+            (false, true, false) => Some(Self::Aggregator),
+            (false, false, true) => Some(Self::Console),
             _ => None,
         }
     }
@@ -51,14 +55,17 @@ pub enum Content {
     Agent(Box<orgtrail_agent::Config>),
     /// For the aggregator.
     Aggregator(Box<orgtrail_aggregator::Config>),
+    /// For the console.
+    Console(Box<orgtrail_console::Config>),
 }
 
 impl Content {
-    /// The process's state folder.
-    pub fn state_dir(&self) -> &Path {
+    /// The process's state folder; the console keeps no state.
+    pub fn state_dir(&self) -> Option<&Path> {
         match self {
-            Self::Agent(config) => &config.state_dir,
-            Self::Aggregator(config) => &config.state_dir,
+            Self::Agent(config) => Some(&config.state_dir),
+            Self::Aggregator(config) => Some(&config.state_dir),
+            Self::Console(_) => None,
         }
     }
 
@@ -67,6 +74,7 @@ impl Content {
         match self {
             Self::Agent(_) => Role::Agent,
             Self::Aggregator(_) => Role::Aggregator,
+            Self::Console(_) => Role::Console,
         }
     }
 }
@@ -79,7 +87,8 @@ pub enum Problem {
     Invalid(Invalid),
     /// It is for no process that there is.
     #[error(
-        "{}: for no process: an agent's file has [[sources]] and [aggregator], an aggregator's has [[trails]] and [[agents]]",
+        "{}: for no process: an agent's file has [[sources]] and [aggregator], an aggregator's has [[trails]] and \
+         [[agents]], a console's has [console]",
         .0.display()
     )]
     NoRole(PathBuf),
@@ -91,6 +100,7 @@ pub fn load_file(path: &Path) -> anyhow::Result<Result<File, Problem>> {
     let content = match Role::of(&text) {
         Some(Role::Agent) => parse(path, &text).map(|config| Content::Agent(Box::new(config))),
         Some(Role::Aggregator) => parse(path, &text).map(|config| Content::Aggregator(Box::new(config))),
+        Some(Role::Console) => parse(path, &text).map(|config| Content::Console(Box::new(config))),
         // A syntax error tells more than that no role was found.
         None => match parse::<orgtrail_agent::Config>(path, &text) {
             Err(invalid) if toml::from_str::<toml::Table>(&text).is_err() => Err(invalid),
@@ -145,7 +155,9 @@ mod tests {
     fn a_files_tables_tell_its_role() {
         assert_eq!(Role::of("[[sources]]\nlocation = \"x\""), Some(Role::Agent));
         assert_eq!(Role::of("listen = \"127.0.0.1:1\"\n[[trails]]"), Some(Role::Aggregator));
+        assert_eq!(Role::of("[[console.trails]]\nname = \"x\""), Some(Role::Console));
         assert_eq!(Role::of("state_dir = \"x\""), None);
+        assert_eq!(Role::of("[console]\n[[trails]]"), None);
         assert_eq!(Role::of("[[sources]]\n[[trails]]"), None);
         assert_eq!(Role::of("not toml ["), None);
     }

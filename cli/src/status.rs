@@ -65,8 +65,8 @@ fn show(arguments: &Arguments) -> anyhow::Result<Exit> {
 /// What the process of one configuration file last said.
 pub(crate) fn report(file: &File, now: Timestamp) -> anyhow::Result<Report> {
     let process = file.content.role().process();
-    let snapshot = read_status(file.content.state_dir())
-        .with_context(|| format!("read the status in {}", file.content.state_dir().display()))?;
+    let Some(state_dir) = file.content.state_dir() else { return Ok(stateless(file)) };
+    let snapshot = read_status(state_dir).with_context(|| format!("read the status in {}", state_dir.display()))?;
     let Some(snapshot) = snapshot else {
         let text = format!("{process} ({}): never started", file.path.display());
         return Ok(Report {
@@ -86,6 +86,7 @@ pub(crate) fn report(file: &File, now: Timestamp) -> anyhow::Result<Report> {
             let status: orgtrail_aggregator::status::Status = serde_json::from_value(said)?;
             (aggregator::ledger(&status), aggregator::text(&status, now))
         }
+        Content::Console(_) => return Ok(stateless(file)),
     };
     // A process that should run and doesn't is worth a look, whatever it said last.
     let attention = attention || !snapshot.running;
@@ -99,6 +100,14 @@ pub(crate) fn report(file: &File, now: Timestamp) -> anyhow::Result<Report> {
         "status": snapshot.value,
     });
     Ok(Report { text: format!("{}\n{body}", headline(process, &snapshot, now)), summary, value, attention })
+}
+
+/// A process that leaves no status behind: whether it runs is told by its own pages only.
+fn stateless(file: &File) -> Report {
+    let process = file.content.role().process();
+    let text = format!("{process} ({}): keeps no state; /readyz at its [health] address tells", file.path.display());
+    let value = json!({"process": process, "config": file.path, "running": null, "status": null});
+    Report { summary: text.clone(), text, value, attention: false }
 }
 
 fn headline(process: &str, snapshot: &StatusSnapshot, now: Timestamp) -> String {

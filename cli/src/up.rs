@@ -48,6 +48,7 @@ fn log(file: &File) -> orgtrail_service::telemetry::Log {
     match &file.content {
         Content::Agent(config) => config.log.clone(),
         Content::Aggregator(config) => config.log.clone(),
+        Content::Console(config) => config.log.clone(),
     }
 }
 
@@ -55,13 +56,14 @@ fn grace(file: &File) -> Duration {
     match &file.content {
         Content::Agent(config) => config.grace_period,
         Content::Aggregator(config) => config.grace_period,
+        Content::Console(config) => config.grace_period,
     }
 }
 
 /// Builds every role before the first one runs, so that a taken port or folder is told at once.
 async fn roles(files: Vec<File>, cancel: CancellationToken) -> anyhow::Result<()> {
     let mut tasks = Tasks::new(cancel.clone());
-    let (mut agents, mut aggregators) = (Vec::new(), Vec::new());
+    let (mut agents, mut aggregators, mut consoles) = (Vec::new(), Vec::new(), Vec::new());
     for file in files {
         let what = || format!("start what {} configures", file.path.display());
         match file.content {
@@ -73,10 +75,17 @@ async fn roles(files: Vec<File>, cancel: CancellationToken) -> anyhow::Result<()
                 let options = orgtrail_agent::Options::default();
                 agents.push(orgtrail_agent::App::build(*config, options).await.with_context(what)?);
             }
+            Content::Console(config) => {
+                let app = orgtrail_console::App::build(*config, clock::system(), cancel.clone());
+                consoles.push(app.await.with_context(what)?);
+            }
         }
     }
     for aggregator in aggregators {
         tasks.spawn("aggregator", aggregator.run());
+    }
+    for console in consoles {
+        tasks.spawn("console", console.run());
     }
     for agent in agents {
         let cancel = cancel.clone();
