@@ -188,8 +188,17 @@ impl App {
             batches,
         );
         let batch = batch::Stage::new(config.batch.clone(), fetched, batches_tx);
-        let fetching =
-            fetch::Shared::new(config.fetch.clone(), Arc::clone(checkpoint), aside, health.clone(), metrics.clone());
+        let patience =
+            if options.once { fetch::Patience::None } else { fetch::Patience::For(config.discover.lateness) };
+        let fetching = fetch::Shared::new(
+            config.fetch.clone(),
+            Arc::clone(checkpoint),
+            aside,
+            Arc::clone(clock),
+            health.clone(),
+            metrics.clone(),
+            patience,
+        );
         let fetch = fetch::Stage::new(fetching, self.budget.clone(), objects, fetched_tx);
         let (retries, rounds) = Retries::new(
             Arc::clone(quarantine),
@@ -252,7 +261,12 @@ async fn until_stopped(options: &Options, drain: Drain, stop: &CancellationToken
     let drained = async { if options.once { drain.run().await } else { std::future::pending().await } };
     // Cancel-safe: nothing of the drain is needed once another arm was first.
     tokio::select! {
-        () = drained => true,
+        complete = drained => {
+            if !complete {
+                tracing::warn!("digests whose public keys cannot be had were left; the next run takes them");
+            }
+            complete
+        }
         () = stop.cancelled() => false,
         () = deadline => {
             tracing::warn!("not everything was delivered in time");

@@ -177,7 +177,11 @@ impl Checkpoint {
     /// Decides about one listed object and writes the decision.
     fn take(&self, tx: &mut Transaction<'_>, key: EntryKey, listed: &Listed, old: Option<Entry>) -> Take {
         let etag = etag_hash(&listed.etag);
-        if old.as_ref().is_some_and(|old| old.etag == etag && old.state != Standing::Claimed) {
+        // What was skipped may be wanted since: digests, once their keys are given.
+        let wanted = |old: &Entry| {
+            matches!(old.state, Standing::Skipped { .. }) && matches!(listed.verdict, Verdict::Take { .. })
+        };
+        if old.as_ref().is_some_and(|old| old.etag == etag && old.state != Standing::Claimed && !wanted(old)) {
             return Take::Known;
         }
         let entry = |state| Entry { state, etag, size: listed.size, key: Some(listed.key.as_str().into()) };
@@ -196,6 +200,7 @@ impl Checkpoint {
                 tx.put(key, Some(&old), claimed);
                 return Take::Again;
             }
+            Some(old) if old.etag == etag => tx.put(key, Some(&old), claimed),
             Some(old) => {
                 let resolves = matches!(old.state, Standing::Quarantined { .. });
                 tx.replace(key, &old, claimed);

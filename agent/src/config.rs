@@ -96,6 +96,10 @@ pub struct Source {
     pub accounts: Vec<String>,
     /// Take these regions only. Default: all that are there.
     pub regions: Vec<String>,
+    /// Where the public keys of the digests are: `file:///path` of what `aws cloudtrail list-public-keys` prints, or `api`
+    /// for CloudTrail's ListPublicKeys in each digest's region, through this source's own connection. Digests are verified
+    /// with them and shipped. Default: none, digests are skipped.
+    pub digest_keys: Option<DigestKeys>,
     /// How to reach AWS: `role_arn`, `external_id`, `session_name`, `region` and the rest of a connection.
     #[serde(flatten)]
     pub connection: Connection,
@@ -108,6 +112,28 @@ impl Source {
             (Some(name), _) => name.clone(),
             (None, Some(location)) => location.to_string(),
             (None, None) => String::new(),
+        }
+    }
+}
+
+/// Where the public keys of a source's digests are.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum DigestKeys {
+    /// A file: what `aws cloudtrail list-public-keys` prints, of all regions. Read again when a key is missing.
+    File(PathBuf),
+    /// CloudTrail's ListPublicKeys.
+    Api,
+}
+
+impl TryFrom<String> for DigestKeys {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.strip_prefix("file://") {
+            Some(path) if path.starts_with('/') && path.len() > 1 => Ok(Self::File(PathBuf::from(path))),
+            None if text == "api" => Ok(Self::Api),
+            _ => Err(format!("`{text}` names no public keys: write \"api\", or \"file:///path/to/public-keys.json\"")),
         }
     }
 }
@@ -153,7 +179,7 @@ impl Check for Config {
     }
 
     fn flattened_keys() -> Vec<&'static str> {
-        [&["name", "location", "accounts", "regions"], Connection::KEYS].concat()
+        [&["name", "location", "accounts", "regions", "digest_keys"], Connection::KEYS].concat()
     }
 }
 
@@ -225,7 +251,8 @@ impl Check for Source {
                 if let Some(above) = below_logs(location) {
                     problems.push("location", format!("lies inside AWSLogs; write what holds it: {above}"));
                 }
-                if matches!(location, Location::File { .. }) && self.connection != Connection::default() {
+                let needs_none = matches!(location, Location::File { .. }) && self.digest_keys != Some(DigestKeys::Api);
+                if needs_none && self.connection != Connection::default() {
                     problems.push("location", "a folder needs no role, region or endpoint: remove them");
                 }
             }

@@ -102,8 +102,10 @@ impl Folders {
         newest
     }
 
-    pub(crate) fn ids(&self) -> Vec<FolderId> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
+    /// The folders in which something can be done: not those of digests whose keys cannot be had.
+    pub(crate) fn workable(&self) -> Vec<FolderId> {
+        let folders = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        folders.values().filter(|folder| !folder.is_left_for_keys()).map(|folder| folder.id).collect()
     }
 
     pub(crate) fn len(&self) -> usize {

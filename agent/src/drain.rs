@@ -2,7 +2,8 @@
 //!
 //! Owns the condition: every source walked, every folder listed to its end without news, every wish for a retry looked at,
 //! no object in flight, and everything acknowledged delivered. Another journal epoch on the way starts it over. Keeps
-//! nothing; on cancellation the run is incomplete.
+//! nothing; on cancellation the run is incomplete. Digests whose public keys cannot be asked for are left after a few
+//! attempts, as nothing is lost by it: the next run takes them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,8 +51,8 @@ impl RetryRounds {
 }
 
 impl Drain {
-    /// Returns when nothing is left to do.
-    pub(crate) async fn run(mut self) {
+    /// Returns when nothing is left that could be done; false where digests are left, as their public keys cannot be had.
+    pub(crate) async fn run(mut self) -> bool {
         let mut progress = self.checkpoint.progress();
         let mut flushed: Option<Instant> = None;
         loop {
@@ -66,7 +67,7 @@ impl Drain {
             }
             let undelivered = progress.borrow_and_update().undelivered;
             if undelivered == 0 {
-                return;
+                return self.folders.workable().len() == self.folders.len();
             }
             if flushed.is_none_or(|at| at.elapsed() >= FLUSH_INTERVAL) {
                 self.link.flush();
@@ -76,9 +77,9 @@ impl Drain {
         }
     }
 
-    /// Whether every object of the watched folders is answered for.
+    /// Whether every object of the watched folders is answered for, or left.
     fn is_settled(&self) -> bool {
-        self.discover.is_quiet() && self.checkpoint.claimed_in(&self.folders.ids()) == 0
+        self.discover.is_quiet() && self.checkpoint.claimed_in(&self.folders.workable()) == 0
     }
 }
 

@@ -7,15 +7,19 @@
 //!
 //! A crash or cancellation drops objects on their way; their claims in the checkpoint are handed out again.
 
+mod digest;
 mod inflate;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use bytes::Bytes as Buffer;
 use orgtrail_cloud::{Error, ErrorKind};
 use orgtrail_event::gzip;
+use orgtrail_event::key::Kind;
 use orgtrail_service::budget::{Budget, Permit};
+use orgtrail_service::clock::Clock;
 use orgtrail_service::config::{Check, Problems};
 use orgtrail_service::health::Health;
 use orgtrail_service::shape::Bytes;
@@ -24,7 +28,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use self::inflate::Inflate;
+use self::inflate::{Checked, Inflate};
 use crate::checkpoint::{Checkpoint, Outcome, Settled};
 use crate::config::{bytes_within, count_within};
 use crate::metrics::Metrics;
@@ -90,11 +94,23 @@ pub(crate) struct Shared {
     inflate: Inflate,
     checkpoint: Arc<Checkpoint>,
     aside: Aside,
+    clock: Arc<dyn Clock>,
     health: Health,
     metrics: Metrics,
+    patience: Patience,
+}
+
+/// How long a digest may wait for its key.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Patience {
+    /// Not at all: the run is to end.
+    None,
+    /// Until this long after the digest's end.
+    For(Duration),
 }
 
 /// What is wrong with an object itself.
+#[derive(Debug)]
 struct Bad {
     reason: &'static str,
     detail: String,
@@ -163,11 +179,13 @@ impl Shared {
         config: Config,
         checkpoint: Arc<Checkpoint>,
         aside: Aside,
+        clock: Arc<dyn Clock>,
         health: Health,
         metrics: Metrics,
+        patience: Patience,
     ) -> Self {
         let inflate = Inflate::new(config.inflated_bytes_max.as_usize());
-        Self { config, inflate, checkpoint, aside, health, metrics }
+        Self { config, inflate, checkpoint, aside, clock, health, metrics, patience }
     }
 
     /// The object with its bytes; `None` where it was put aside or let go.
@@ -179,20 +197,29 @@ impl Shared {
         };
         self.metrics.request("get", "ok");
         self.metrics.fetched_bytes.inc_by(got.bytes.len() as u64);
-        object.folder.succeeded(&self.health);
         // The version that was fetched, should it be a newer one than was listed.
         object.etag = got.meta.etag;
         object.last_modified = got.meta.last_modified;
         object.size = got.bytes.len() as u64;
         permit.shrink_to(object.size.max(CHARGE_MIN));
         let gzip: Buffer = got.bytes;
-        match self.inflate.check(gzip.clone()).await? {
-            Ok(checked) => {
-                self.metrics.inflated_bytes.inc_by(checked.bytes);
-                let (sha256, inflated_bytes) = (checked.sha256, checked.bytes);
-                Ok(Some(Fetched { object, sha256, inflated_bytes, gzip, digest: None, _permit: permit }))
+        let checked = self.inflate.check(gzip.clone()).await?.map_err(|error| bad_gzip(&error));
+        let (checked, digest) = if object.folder.folder.kind == Kind::Digest {
+            match self.verify(&object, &gzip, got.metadata, checked).await? {
+                Some(Ok((checked, verified))) => (Ok(checked), Some(verified)),
+                Some(Err(bad)) => (Err(bad), None),
+                None => return Ok(None),
             }
-            Err(error) => self.put_aside(object, bad_gzip(&error)).await.map(|()| None),
+        } else {
+            (checked, None)
+        };
+        object.folder.succeeded(&self.health);
+        match checked {
+            Ok(Checked { sha256, bytes: inflated_bytes }) => {
+                self.metrics.inflated_bytes.inc_by(inflated_bytes);
+                Ok(Some(Fetched { object, sha256, inflated_bytes, gzip, digest, _permit: permit }))
+            }
+            Err(bad) => self.put_aside(object, bad).await.map(|()| None),
         }
     }
 
@@ -218,7 +245,8 @@ impl Shared {
                 return Ok(());
             }
             let outcome = Outcome::Quarantined { reason: bad.reason.into(), seq: None };
-            let ObjectRef { claim, etag, stamp, .. } = object;
+            let stamp = object.freshness();
+            let ObjectRef { claim, etag, .. } = object;
             this.checkpoint.settle(&[Settled { claim, etag, stamp, outcome }])
         });
         Ok(aside.await.context("put an object aside")??)

@@ -11,6 +11,7 @@ mod config;
 mod discover;
 mod drain;
 mod fetch;
+mod keyring;
 mod metrics;
 mod object;
 mod outcome;
@@ -23,5 +24,5 @@ mod testing;
 
 pub use app::{App, Options};
 pub use checkpoint::Progress;
-pub use config::{Aggregator, Config, Source};
+pub use config::{Aggregator, Config, DigestKeys, Source};
 pub use outcome::{NAMED_MAX, Outcome, QuarantinedObject};

@@ -29,10 +29,20 @@ pub(crate) struct RequestLabels {
     pub(crate) outcome: &'static str,
 }
 
+/// A digest, by its source and how its verification ended.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct DigestLabels {
+    /// The source's name.
+    pub(crate) source: String,
+    /// `verified`, `waiting` for its key, or the reason of its quarantine.
+    pub(crate) outcome: &'static str,
+}
+
 /// What the stages count; clones share the counters.
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics {
     requests: Family<RequestLabels, Counter>,
+    digests: Family<DigestLabels, Counter>,
     /// Gzip bytes fetched.
     pub(crate) fetched_bytes: Counter,
     /// JSON bytes that they inflate to.
@@ -52,6 +62,7 @@ impl Metrics {
         let delay = Histogram::new(std::iter::successors(Some(0.5), |bound| Some(bound * 2.0)).take(17));
         Self {
             requests: registry.register("source_requests", "Requests to sources", Family::default()),
+            digests: registry.register("digests", "Verifications of source digests", Family::default()),
             fetched_bytes: registry.register("fetched_bytes", "Gzip bytes fetched", Counter::default()),
             inflated_bytes: registry.register("inflated_bytes", "JSON bytes checked", Counter::default()),
             batches: registry.register("batches", "Batches sent", Counter::default()),
@@ -64,6 +75,10 @@ impl Metrics {
                 delay,
             ),
         }
+    }
+
+    pub(crate) fn digest(&self, source: &str, outcome: &'static str) {
+        self.digests.get_or_create(&DigestLabels { source: source.to_owned(), outcome }).inc();
     }
 
     pub(crate) fn request(&self, operation: &'static str, outcome: &'static str) {

@@ -4,17 +4,19 @@
 //! an object that is dropped anywhere on its way, also by a panic, is handed out again by the next listing.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use jiff::civil::Date;
 use orgtrail_cloud::{Location, ObjectStore};
-use orgtrail_event::key::{Folder, ObjectKey, classify};
+use orgtrail_event::key::{Folder, Kind, ObjectKey, classify};
 use orgtrail_proto::VerifiedDigest;
 use orgtrail_service::budget::Permit;
 use orgtrail_service::health::Health;
 
 use crate::checkpoint::{Claim, Detached, FolderId};
+use crate::keyring::Keyring;
 
 /// A place that CloudTrail delivers to.
 #[derive(Debug)]
@@ -27,6 +29,8 @@ pub(crate) struct Source {
     pub(crate) accounts: Vec<String>,
     /// Empty for all.
     pub(crate) regions: Vec<String>,
+    /// The keys of its digests; without, digests are skipped.
+    pub(crate) keyring: Option<Keyring>,
 }
 
 impl Source {
@@ -37,6 +41,7 @@ impl Source {
             store,
             accounts: config.accounts.clone(),
             regions: config.regions.clone(),
+            keyring: config.digest_keys.as_ref().map(|keys| Keyring::new(keys, &config.connection)),
         }
     }
 
@@ -66,7 +71,15 @@ struct Trouble {
     failures: AtomicU32,
     /// Failed rounds in a row.
     rounds: AtomicU32,
+    /// Digests of this round whose key is not there yet, and of the round before.
+    waiting: AtomicU32,
+    waited: AtomicU32,
+    /// The last failure was that the public keys could not be asked for.
+    lacks_keys: AtomicBool,
 }
+
+/// Failed rounds after which a run with `once` leaves digests whose keys cannot be had.
+const KEYS_ROUNDS_MAX: u32 = 3;
 
 impl SourceFolder {
     pub(crate) fn new(source: Arc<Source>, folder: Folder, id: FolderId) -> Self {
@@ -92,6 +105,7 @@ impl SourceFolder {
 
     /// A listing begins.
     pub(crate) fn begin_round(&self) {
+        self.trouble.waited.store(self.trouble.waiting.swap(0, Ordering::Relaxed), Ordering::Relaxed);
         if self.trouble.failures.swap(0, Ordering::Relaxed) > 0 {
             self.trouble.rounds.fetch_add(1, Ordering::Relaxed);
         } else {
@@ -112,15 +126,65 @@ impl SourceFolder {
     /// Something of the folder could not be read.
     pub(crate) fn failed(&self, health: &Health, reason: &str) {
         self.trouble.failures.fetch_add(1, Ordering::Relaxed);
+        self.trouble.lacks_keys.store(false, Ordering::Relaxed);
         health.set_degraded(&self.part(), reason);
+    }
+
+    /// The public keys of the folder's digests could not be asked for.
+    pub(crate) fn failed_for_keys(&self, health: &Health, reason: &str) {
+        self.failed(health, reason);
+        self.trouble.lacks_keys.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether its digests are left as they are by a run that has to end.
+    pub(crate) fn is_left_for_keys(&self) -> bool {
+        self.trouble.lacks_keys.load(Ordering::Relaxed) && self.failed_rounds() >= KEYS_ROUNDS_MAX
+    }
+
+    /// One of its digests waits for its key; the others go on.
+    pub(crate) fn waits_for_key(&self, health: &Health, reason: &str) {
+        self.trouble.waiting.fetch_add(1, Ordering::Relaxed);
+        if !self.is_failing() {
+            health.set_degraded(&self.part(), reason);
+        }
     }
 
     /// Something of the folder was read. Trouble is over when a round passes without a failure, so that one bad object
     /// among good ones does not make health flicker.
     pub(crate) fn succeeded(&self, health: &Health) {
-        if !self.is_failing() {
+        let Trouble { waiting, waited, .. } = &self.trouble;
+        if !self.is_failing() && waiting.load(Ordering::Relaxed) + waited.load(Ordering::Relaxed) == 0 {
+            self.trouble.lacks_keys.store(false, Ordering::Relaxed);
             health.set_ok(&self.part());
         }
+    }
+}
+
+/// What the key of an object says that can be shipped: a log file, an Insight file, a digest.
+#[derive(Debug)]
+pub(crate) struct Named {
+    pub(crate) folder: Folder,
+    pub(crate) date: Date,
+    /// Unix seconds of the stamp; of a digest, its end.
+    pub(crate) stamp: i64,
+}
+
+impl Named {
+    /// None for a key that CloudTrail would not deliver under.
+    pub(crate) fn read(key: &str) -> Option<Self> {
+        Some(match classify(key) {
+            ObjectKey::Log(log) | ObjectKey::Insight(log) => {
+                Self { stamp: log.stamp.unix_seconds(), folder: log.folder, date: log.date }
+            }
+            ObjectKey::Digest(digest) | ObjectKey::BackfillDigest(digest) => {
+                Self { stamp: digest.end.unix_seconds(), folder: digest.folder, date: digest.date }
+            }
+            ObjectKey::Foreign => return None,
+        })
+    }
+
+    pub(crate) fn is_digest(&self) -> bool {
+        self.folder.kind == Kind::Digest
     }
 }
 
@@ -142,11 +206,16 @@ impl ObjectRef {
     /// An object that the checkpoint hands out by its key.
     pub(crate) fn detached(folder: Arc<SourceFolder>, detached: Detached) -> Option<Self> {
         let Detached { key, size, claim, .. } = detached;
-        let ObjectKey::Log(log) = classify(&key) else { return None };
-        let stamp = log.stamp.unix_seconds();
+        let stamp = Named::read(&key)?.stamp;
         // The fetch brings the real one.
         let last_modified = Timestamp::from_second(stamp).unwrap_or_default();
         Some(Self { folder, key, size, etag: String::new(), last_modified, stamp, claim })
+    }
+
+    /// The stamp that says how far CloudTrail's deliveries have come: a log file's. Digests and Insight files come at other
+    /// times, and would hide that log files have stopped.
+    pub(crate) fn freshness(&self) -> Option<i64> {
+        (!matches!(self.folder.folder.kind, Kind::Digest | Kind::Insight)).then_some(self.stamp)
     }
 
     /// The object's name for people.

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use orgtrail_event::key::{ObjectKey, classify};
 use orgtrail_service::clock::Clock;
 use orgtrail_service::health::Health;
 use orgtrail_service::quarantine::{Entry, Id, Quarantine};
@@ -21,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::checkpoint::{Checkpoint, Detached, Retake};
 use crate::discover::Folders;
 use crate::drain::RetryRounds;
-use crate::object::ObjectRef;
+use crate::object::{Named, ObjectRef};
 
 /// How often retries are looked for: an operator waits for it.
 const RETRY_INTERVAL: Duration = Duration::from_secs(2);
@@ -156,14 +155,13 @@ impl Shared {
     fn retake(&self, entry: &Entry) -> anyhow::Result<()> {
         let field = |name: &str| entry.fields.get(name).map(String::as_str).unwrap_or_default();
         let (location, key) = (field("source"), field("key"));
-        let ObjectKey::Log(log) = classify(key) else {
-            tracing::warn!(entry.id = %entry.id, object.key = key, "quarantine entry names no log file; drop it");
+        let Some(Named { folder, date, .. }) = Named::read(key) else {
+            tracing::warn!(entry.id = %entry.id, object.key = key, "quarantine entry names nothing of CloudTrail's; drop it");
             return Ok(());
         };
-        let (path, folder) = (log.folder.path(), &log.folder);
-        let id = self.checkpoint.folder(location, &path, &folder.account, &folder.region)?;
+        let id = self.checkpoint.folder(location, &folder.path(), &folder.account, &folder.region)?;
         let size = field("bytes").parse().unwrap_or(0);
-        if self.checkpoint.retake(id, log.date, key, size, &entry.reason)? == Retake::AlreadyDone {
+        if self.checkpoint.retake(id, date, key, size, &entry.reason)? == Retake::AlreadyDone {
             self.quarantine.resolve(&entry.id).context("resolve a quarantine entry")?;
         }
         Ok(())

@@ -36,7 +36,7 @@ pub struct Objects {
     pub done: u64,
     /// Of these, at every destination.
     pub delivered: u64,
-    /// Not log files to ship, by reason: `digest`, `insight`, `foreign`, `replaced`.
+    /// Not to be shipped, by reason: `digest`, `foreign`, `replaced`.
     pub skipped: BTreeMap<String, u64>,
     /// In quarantine, by reason.
     pub quarantined: BTreeMap<String, u64>,

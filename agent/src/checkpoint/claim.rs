@@ -27,7 +27,7 @@ pub(crate) struct Listed {
 /// What an object's key says is to be done with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// A log file, stamped at these Unix seconds.
+    /// To be shipped, stamped at these Unix seconds.
     Take { stamp: i64 },
     /// Not to be shipped, and why.
     Skip(&'static str),
@@ -87,8 +87,8 @@ pub(crate) struct Settled {
     pub(crate) claim: Claim,
     /// Entity tag of the bytes that were answered for.
     pub(crate) etag: String,
-    /// Unix seconds of the stamp in the object's key.
-    pub(crate) stamp: i64,
+    /// Unix seconds of the stamp in a log file's key; none where the object says nothing about how fresh log files are.
+    pub(crate) stamp: Option<i64>,
     pub(crate) outcome: Outcome,
 }
 

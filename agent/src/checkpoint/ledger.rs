@@ -119,7 +119,7 @@ pub struct Progress {
     pub done: u64,
     /// At every destination.
     pub delivered: u64,
-    /// Not log files to ship: digests, Insight files, foreign files.
+    /// Not to be shipped: digests without `digest_keys`, foreign files.
     pub skipped: u64,
     /// In quarantine.
     pub quarantined: u64,

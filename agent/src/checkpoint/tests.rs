@@ -56,7 +56,7 @@ impl Bench {
     }
 
     fn settle(&self, claim: Claim, outcome: Outcome) {
-        self.checkpoint.settle(&[Settled { claim, etag: "e1".into(), stamp: 7, outcome }]).unwrap();
+        self.checkpoint.settle(&[Settled { claim, etag: "e1".into(), stamp: Some(7), outcome }]).unwrap();
     }
 
     fn sum(&self) -> Progress {
@@ -175,7 +175,7 @@ fn a_changed_object_is_taken_again_and_both_versions_count() {
     let sum = bench.sum();
     assert_eq!((sum.listed, sum.done, sum.in_flight, sum.undelivered), (2, 1, 1, 1));
     let claim = page.taken.remove(0).1;
-    let settled = Settled { claim, etag: "e2".into(), stamp: 7, outcome: Outcome::Acked { seq: 2 } };
+    let settled = Settled { claim, etag: "e2".into(), stamp: Some(7), outcome: Outcome::Acked { seq: 2 } };
     bench.checkpoint.settle(&[settled]).unwrap();
     bench.checkpoint.delivered(3).unwrap();
     let sum = bench.sum();
@@ -199,20 +199,25 @@ fn a_replaced_version_lost_by_the_aggregator_is_named_in_the_ledger() {
 fn an_answer_for_a_newer_version_than_listed_is_not_fetched_twice() {
     let bench = Bench::new();
     let claim = bench.claim_one("a");
-    let settled = Settled { claim, etag: "e2".into(), stamp: 7, outcome: Outcome::Acked { seq: 1 } };
+    let settled = Settled { claim, etag: "e2".into(), stamp: Some(7), outcome: Outcome::Acked { seq: 1 } };
     bench.checkpoint.settle(&[settled]).unwrap();
     assert!(bench.claim(vec![Listed { etag: "e2".into(), ..listed("a", DAY) }]).taken.is_empty());
 }
 
 #[test]
-fn digests_and_insight_files_are_counted_once_and_not_handed_out() {
+fn what_is_skipped_is_counted_once_and_handed_out_only_when_it_is_wanted_later() {
     let bench = Bench::new();
     let skip = |key: &str, reason| Listed { verdict: Verdict::Skip(reason), ..listed(key, DAY) };
-    let page = || vec![skip("d", "digest"), skip("i", "insight"), skip("x", "foreign")];
+    let page = || vec![skip("d", "digest"), skip("x", "foreign")];
     let first = bench.claim(page());
-    assert_eq!((first.taken.len(), first.new), (0, 3));
+    assert_eq!((first.taken.len(), first.new), (0, 2));
     assert_eq!(bench.claim(page()).new, 0);
-    assert_eq!((bench.sum().listed, bench.sum().skipped), (3, 3));
+    assert_eq!((bench.sum().listed, bench.sum().skipped), (2, 2));
+    let claim = bench.claim_one("d");
+    assert_eq!((bench.sum().listed, bench.sum().skipped, bench.sum().in_flight), (2, 1, 1));
+    assert!(bench.claim(vec![listed("d", DAY)]).taken.is_empty(), "somebody has it");
+    bench.settle(claim, Outcome::Acked { seq: 1 });
+    assert_eq!((bench.sum().listed, bench.sum().done), (2, 1));
 }
 
 #[test]

@@ -44,9 +44,9 @@ impl<'a> Transaction<'a> {
         self.folder(folder).days.seen(day, last_modified);
     }
 
-    pub(super) fn stamped(&mut self, folder: FolderId, stamp: i64) {
+    pub(super) fn stamped(&mut self, folder: FolderId, stamp: Option<i64>) {
         let newest = &mut self.row(folder).ledger.newest_stamp;
-        *newest = (*newest).max(Some(stamp));
+        *newest = (*newest).max(stamp);
     }
 
     /// The object goes from `old` to `new`; without `old` it is newly listed.

@@ -43,6 +43,20 @@ fn the_documented_names_are_read() {
 }
 
 #[test]
+fn public_keys_are_a_file_or_asked_for() {
+    let given = |value: &str| format!("{GOOD}digest_keys = \"{value}\"\n");
+    let keys = |value: &str| read(&given(value)).map(|config| config.sources[1].digest_keys.clone());
+    assert_eq!(keys("file:///srv/public-keys.json"), Ok(Some(DigestKeys::File("/srv/public-keys.json".into()))));
+    assert_eq!(keys("api"), Ok(Some(DigestKeys::Api)));
+    for wrong in ["public-keys.json", "file://public-keys.json", "file:///", "API"] {
+        problem(&given(wrong), "names no public keys");
+    }
+    let role = "role_arn = \"arn:aws:iam::111122223333:role/r\"\n";
+    problem(&format!("{GOOD}{role}"), "a folder needs no role");
+    assert!(read(&format!("{}{role}", given("api"))).is_ok(), "a copied bucket's keys are asked for with a role");
+}
+
+#[test]
 fn what_is_missing_is_reported_together() {
     let problems = read("").unwrap_err();
     for key in ["name:", "state_dir:", "aggregator.endpoint:", "sources:"] {

@@ -10,11 +10,10 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use orgtrail_cloud::object_store::{ListRequest, ObjectMeta};
-use orgtrail_event::key::{ObjectKey, classify};
 
 use super::Context;
 use crate::checkpoint::{Claim, Claimed, Listed, ListedTo, Verdict};
-use crate::object::{ObjectRef, SourceFolder};
+use crate::object::{Named, ObjectRef, SourceFolder};
 
 /// How a listing ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,7 +86,7 @@ async fn claim(
 ) -> anyhow::Result<(Claimed, Option<Date>)> {
     let (context, folder) = (Arc::clone(context), Arc::clone(folder));
     let claimed = tokio::task::spawn_blocking(move || {
-        let page: Vec<_> = objects.into_iter().filter_map(|object| listed(&folder.path, object)).collect();
+        let page: Vec<_> = objects.into_iter().filter_map(|object| listed(&folder, object)).collect();
         // Keys come in byte order, so the days before the last one are complete.
         let day = page.last().map(|listed| listed.day);
         context.checkpoint.claim(folder.id, page).map(|claimed| (claimed, day))
@@ -109,13 +108,12 @@ async fn unnamed(context: &Arc<Context>, folder: &Arc<SourceFolder>) -> anyhow::
 }
 
 /// What an object is to the agent. `None` for what lies beside the day folders, which is nothing that CloudTrail delivered.
-fn listed(path: &str, object: ObjectMeta) -> Option<Listed> {
-    let day = day(object.key.strip_prefix(path)?)?;
-    let verdict = match classify(&object.key) {
-        ObjectKey::Log(log) => Verdict::Take { stamp: log.stamp.unix_seconds() },
-        ObjectKey::Insight(_) => Verdict::Skip("insight"),
-        ObjectKey::Digest(_) | ObjectKey::BackfillDigest(_) => Verdict::Skip("digest"),
-        ObjectKey::Foreign => Verdict::Skip("foreign"),
+fn listed(folder: &SourceFolder, object: ObjectMeta) -> Option<Listed> {
+    let day = day(object.key.strip_prefix(&folder.path)?)?;
+    let verdict = match Named::read(&object.key) {
+        Some(named) if named.is_digest() && folder.source.keyring.is_none() => Verdict::Skip("digest"),
+        Some(named) => Verdict::Take { stamp: named.stamp },
+        None => Verdict::Skip("foreign"),
     };
     let ObjectMeta { key, size, etag, last_modified } = object;
     let last_modified: Timestamp = last_modified;

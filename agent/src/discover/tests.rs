@@ -112,7 +112,9 @@ impl Bench {
 
     fn deliver(&self, object: ObjectRef, seq: u64) {
         let ObjectRef { claim, etag, stamp, .. } = object;
-        self.checkpoint.settle(&[Settled { claim, etag, stamp, outcome: Outcome::Acked { seq } }]).unwrap();
+        self.checkpoint
+            .settle(&[Settled { claim, etag, stamp: Some(stamp), outcome: Outcome::Acked { seq } }])
+            .unwrap();
         self.checkpoint.delivered(seq + 1).unwrap();
     }
 
@@ -156,7 +158,7 @@ async fn all_four_layouts_are_found_under_one_location() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_log_files_are_handed_on_and_the_rest_is_counted() {
+async fn what_holds_records_is_handed_on_and_the_rest_is_counted() {
     let store = store();
     let account = "111111111111";
     let day = |kind: &str| format!("AWSLogs/{account}/{kind}/eu-west-1/2024/05/01/");
@@ -167,18 +169,25 @@ async fn only_log_files_are_handed_on_and_the_rest_is_counted() {
             day("CloudTrail-Digest")
         )
     };
-    let logs = [file("CloudTrail-Aggregated"), file("CloudTrail-NetworkActivity"), file("CloudTrail")];
+    let kinds = ["CloudTrail-Aggregated", "CloudTrail-Insight", "CloudTrail-NetworkActivity", "CloudTrail"];
+    let logs = kinds.map(file);
     put(&store, &logs.each_ref().map(String::as_str)).await;
-    put(&store, &[&digest(""), &digest("_backfill"), &file("CloudTrail-Insight")]).await;
+    put(&store, &[&digest(""), &digest("_backfill")]).await;
     let folder = day("CloudTrail");
     put(&store, &[&folder, &format!("{folder}notes.txt"), "AWSLogs/111111111111/CloudTrail/eu-west-1/beside.txt"])
         .await;
     let mut bench = Bench::start(&store, true);
     bench.quiet().await;
     assert_eq!(keys(&bench.found()), logs);
-    let expected = [("digest", 2), ("foreign", 2), ("insight", 1)];
+    let expected = [("digest", 2), ("foreign", 2)];
     assert_eq!(bench.skipped(), expected.into_iter().map(|(reason, n)| (reason.into(), n)).collect());
     assert_eq!(bench.checkpoint.progress().borrow().listed, 8);
+    bench.end().await;
+
+    let digest_keys = Some(crate::config::DigestKeys::File("/nowhere".into()));
+    let mut bench = Bench::restricted(&store, true, crate::config::Source { digest_keys, ..Default::default() });
+    bench.quiet().await;
+    assert_eq!(bench.found().len(), 6, "digests too where there are keys for them");
     bench.end().await;
 }
 
@@ -322,7 +331,10 @@ async fn another_epoch_brings_objects_back_at_once() {
     put(&store, &[&log("AWSLogs/", "111111111111", "eu-west-1", 0)]).await;
     let mut bench = Bench::start(&store, true);
     let ObjectRef { claim, etag, stamp, .. } = bench.next().await;
-    bench.checkpoint.settle(&[Settled { claim, etag, stamp, outcome: Outcome::Acked { seq: 4 } }]).unwrap();
+    bench
+        .checkpoint
+        .settle(&[Settled { claim, etag, stamp: Some(stamp), outcome: Outcome::Acked { seq: 4 } }])
+        .unwrap();
     bench.quiet().await;
     bench.checkpoint.new_epoch(7).unwrap();
     bench.epochs.send_modify(|epochs| *epochs += 1);

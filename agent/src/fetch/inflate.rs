@@ -11,7 +11,7 @@ use anyhow::Context;
 use bytes::Bytes;
 use orgtrail_event::gzip::{Error, Inflater};
 use ring::digest::{SHA256, digest};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// An object that inflates to this at most takes a fraction of a millisecond.
 const ON_THE_SPOT_MAX: usize = 256 << 10;
@@ -68,7 +68,7 @@ impl Inflate {
                 return Ok(checked);
             }
         }
-        let turn = Arc::clone(&self.processors).acquire_owned().await.context("wait for a processor")?;
+        let turn = self.turn().await?;
         let (mut workspace, max) = (self.workspace(), self.max);
         let (checked, workspace) = tokio::task::spawn_blocking(move || {
             let checked = workspace.check(&gzip, max);
@@ -79,6 +79,11 @@ impl Inflate {
         .context("inflate an object")?;
         self.keep(workspace);
         Ok(checked)
+    }
+
+    /// A turn at a processor, for whatever else needs one.
+    pub(super) async fn turn(&self) -> anyhow::Result<OwnedSemaphorePermit> {
+        Arc::clone(&self.processors).acquire_owned().await.context("wait for a processor")
     }
 
     fn workspace(&self) -> Workspace {

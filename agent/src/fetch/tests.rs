@@ -67,10 +67,11 @@ impl Bench {
 
     async fn fetch(&self, config: Config, objects: Vec<ObjectRef>) -> Vec<Fetched> {
         let clock = Manual::new("2024-05-01T12:05:00Z".parse().unwrap());
-        let aside = Aside::new(Arc::clone(&self.quarantine), clock, self.health.clone());
+        let aside = Aside::new(Arc::clone(&self.quarantine), clock.clone(), self.health.clone());
         let metrics = Metrics::register(&telemetry::Metrics::new("agent"));
         let budget = Budget::new(config.memory);
-        let shared = Shared::new(config, Arc::clone(&self.checkpoint), aside, self.health.clone(), metrics);
+        let (checkpoint, health) = (Arc::clone(&self.checkpoint), self.health.clone());
+        let shared = Shared::new(config, checkpoint, aside, clock, health, metrics, Patience::None);
         let (tx, rx) = mpsc::channel(objects.len().max(1));
         let (out, mut fetched) = mpsc::channel(64);
         for object in objects {

@@ -121,7 +121,8 @@ impl Answers {
             };
             let Fetched { object, gzip: bytes, _permit, .. } = fetched;
             gzip.push((bytes, _permit));
-            settled.push(Settled { claim: object.claim, etag: object.etag, stamp: object.stamp, outcome });
+            let stamp = object.freshness();
+            settled.push(Settled { claim: object.claim, etag: object.etag, stamp, outcome });
         }
         self.checkpoint.settle(&settled)?;
         self.metrics.resent.inc_by(left.again.len() as u64);
