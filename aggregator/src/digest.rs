@@ -325,3 +325,6 @@ impl Digests {
         format!("trail {} digests", self.trail())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,8 @@
 //! The folder it leaves is a working site: sources, trail, state and configuration files, so that every operator verb works
 //! on it. A second run continues there: what was delivered is not delivered again.
 
+mod site;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -17,7 +19,6 @@ use orgtrail_service::telemetry::Log;
 use tokio_util::sync::CancellationToken;
 
 use crate::generate::{FileKind, Manifest, Plan, event_ids, generate};
-use crate::port::free_port;
 use crate::setup::{Content, load_file};
 use crate::status;
 use crate::terminal::{count, progress, table};
@@ -27,8 +28,8 @@ const ORGANIZATION: &str = "o-exampleorg1";
 
 /// Make a small organization's deliveries and run the whole path over them.
 ///
-/// Leaves DIR/sources, DIR/org-trail, DIR/agent.toml, DIR/aggregator.toml and DIR/state; every verb works on it with
-/// `--config DIR`. A second run continues there.
+/// Leaves DIR/sources, DIR/org-trail, DIR/keys, DIR/state and a configuration file for each role; every verb works on it with
+/// `--config DIR`. Digests are written when it stops, not half an hour after the hour. A second run continues there.
 ///
 /// Exit codes: 0 the trail holds every record once, 1 failed.
 #[derive(Debug, Args)]
@@ -59,7 +60,7 @@ async fn demo(arguments: Arguments, cancel: CancellationToken) -> anyhow::Result
     std::fs::create_dir_all(&arguments.dir).with_context(|| format!("make {}", arguments.dir.display()))?;
     let dir = arguments.dir.canonicalize()?;
     let manifest = sources(&dir, arguments.records)?;
-    configure(&dir, &manifest)?;
+    site::configure(&dir, &manifest)?;
     let outcome = Box::pin(deliver(&dir, &manifest, cancel)).await?;
     ensure!(outcome.complete, "stopped before everything was delivered; run it again to go on");
     report(&dir, &arguments.dir, &manifest, &outcome)
@@ -94,35 +95,6 @@ fn sources(dir: &Path, records: u64) -> anyhow::Result<Manifest> {
         count(manifest.count(FileKind::Corrupt)),
     );
     Ok(manifest)
-}
-
-/// Writes the configuration files, unless they are there: they are the operator's once written.
-fn configure(dir: &Path, manifest: &Manifest) -> anyhow::Result<()> {
-    let (agent, aggregator) = (dir.join("agent.toml"), dir.join("aggregator.toml"));
-    if agent.exists() && aggregator.exists() {
-        return Ok(());
-    }
-    let port = free_port()?;
-    let at = dir.display();
-    let mut text = format!(
-        "# Written by `orgtrail demo`. Every key: docs/configuration.md\nname = \"demo\"\nstate_dir = \"{at}/state/agent\"\n\n\
-         [aggregator]\nendpoint = \"http://127.0.0.1:{port}\"\n"
-    );
-    for source in &manifest.sources {
-        let location = source.folder(&dir.join("sources"));
-        text.push_str(&format!(
-            "\n[[sources]]\nname = \"{}\"\nlocation = \"file://{}\"\n",
-            source.bucket,
-            location.display()
-        ));
-    }
-    std::fs::write(&agent, text).with_context(|| format!("write {}", agent.display()))?;
-    let text = format!(
-        "# Written by `orgtrail demo`. Every key: docs/configuration.md\nstate_dir = \"{at}/state/aggregator\"\n\
-         listen = \"127.0.0.1:{port}\"\n\n[[agents]]\nname = \"demo\"\naccounts = [\"*\"]\n\n[[trails]]\nname = \"org-trail\"\n\
-         organization_id = \"{ORGANIZATION}\"\nlocation = \"file://{at}/org-trail\"\n"
-    );
-    std::fs::write(&aggregator, text).with_context(|| format!("write {}", aggregator.display()))
 }
 
 /// Runs both roles until everything is delivered.
@@ -206,6 +178,7 @@ fn report(dir: &Path, given: &Path, manifest: &Manifest, outcome: &Outcome) -> a
     println!(
         "The organization trail: {}/AWSLogs/{ORGANIZATION}\n\nTry next:\n  \
          {orgtrail} status --config {given}\n  \
+         {orgtrail} validate-logs --config {given}\n  \
          {orgtrail} quarantine list --config {given}\n  \
          {orgtrail} up --config {given}      # keep running; copy more files into {given}/sources\n  \
          {orgtrail} config check {given}/*.toml",

@@ -88,7 +88,7 @@ impl Organization {
         }
         self.site.write_agent("agent.toml", "acme", &lines).unwrap();
         self.site.trail = format!(
-            "organization_id = \"{ORGANIZATION}\"\nlocation = \"s3://{}/audit\"\nregion = \"us-east-1\"\nendpoint_url = \"{}\"\n{trail}",
+            "organization_id = \"{ORGANIZATION}\"\nlocation = \"s3://{}/audit\"\nregion = \"us-east-1\"\nevent_selectors = \"all\"\nendpoint_url = \"{}\"\n{trail}",
             self.destination,
             emulator.url()
         );

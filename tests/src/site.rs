@@ -33,7 +33,7 @@ impl Site {
     pub fn new() -> Self {
         let root = tempfile::tempdir().expect("a folder");
         let trail = format!(
-            "organization_id = \"{ORGANIZATION}\"\nlocation = \"file://{}\"\n",
+            "organization_id = \"{ORGANIZATION}\"\nlocation = \"file://{}\"\nevent_selectors = \"all\"\n",
             root.path().join("org-trail").display()
         );
         let agent_more = "[discover]\npoll_interval_min = \"100ms\"\npoll_interval_max = \"1s\"\n".to_owned();

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use orgtrail_event::key::{ObjectKey, classify};
+use orgtrail_event::key::classify;
 use orgtrail_service::clock::Manual;
 
 use super::*;
@@ -27,6 +27,14 @@ impl Opened {
     }
 }
 
+fn destination(name: &str) -> Destination {
+    Destination { name: name.to_owned(), digests: true, announces: true }
+}
+
+fn to(to: Seq) -> Advance {
+    Advance { to, ..Advance::default() }
+}
+
 fn settings(dir: &Path, destinations: &[&str]) -> Settings {
     Settings {
         dir: dir.to_owned(),
@@ -34,7 +42,9 @@ fn settings(dir: &Path, destinations: &[&str]) -> Settings {
         dedup_window: Duration::from_secs(7 * 86_400),
         dedup_memory: 1 << 20,
         commit_bytes: 1 << 20,
-        destinations: destinations.iter().map(|name| (*name).to_owned()).collect(),
+        destinations: destinations.iter().map(|name| destination(name)).collect(),
+        trails: destinations.iter().map(|name| (*name).to_owned()).collect(),
+        seal: Seal::off(),
     }
 }
 
@@ -56,7 +66,7 @@ fn object_with(name: u8, records: &[(u8, u64)]) -> Prepared {
     let key = format!(
         "AWSLogs/111122223333/CloudTrail/us-east-1/2026/03/01/111122223333_CloudTrail_us-east-1_20260301T1005Z_{name:016}.json.gz"
     );
-    let ObjectKey::Log(log_key) = classify(&key) else { panic!("{key}") };
+    let stamp = classify(&key).into_log().expect("a log file's key").stamp.unix_seconds();
     Prepared {
         reference: ObjectRef {
             source: "file:///b".into(),
@@ -66,7 +76,8 @@ fn object_with(name: u8, records: &[(u8, u64)]) -> Prepared {
             inflated_bytes: 100,
             last_modified: 0,
         },
-        log_key,
+        place: ("111122223333".to_owned(), "us-east-1".to_owned()),
+        stamp,
         gzip: Bytes::from(vec![name; 50]),
         members: 1,
         records: records
@@ -76,11 +87,14 @@ fn object_with(name: u8, records: &[(u8, u64)]) -> Prepared {
                 hour: 1,
                 account: 111_122_223_333,
                 len: 10,
+                passed_by: 0,
             })
             .collect(),
         bad_records: 0,
         damage: None,
-        newest_event: 0,
+        event_times: None,
+        source_digest: None,
+        replay_to: None,
     }
 }
 
@@ -92,7 +106,10 @@ async fn a_copy_in_another_file_is_left_out() {
     let heads = opened.journal.heads(0, 10).expect("heads");
     assert_eq!(seqs, [1, 2]);
     assert!(heads[0].1.verbatim);
-    assert_eq!((heads[1].1.omit.as_slice(), heads[1].1.kept, heads[1].1.verbatim), (&[0][..], 1, false));
+    assert_eq!(
+        (heads[1].1.omit.iter().collect::<Vec<_>>(), heads[1].1.kept, heads[1].1.verbatim),
+        (vec![(0, 1)], 1, false)
+    );
     opened.close().await;
 }
 
@@ -144,9 +161,7 @@ async fn the_ledger_balances_at_every_step() {
     };
     opened.append(vec![object(1, &[1, 2, 3]), object(2, &[3, 4])]).await;
     balanced(&opened.journal);
-    let place = ("111122223333".to_owned(), "us-east-1".to_owned());
-    let row = Delivered { delivered: 3, ..Delivered::default() };
-    opened.journal.advance("t", 2, HashMap::from([(place, row)])).expect("advanced");
+    opened.journal.advance("t", to(2)).expect("advanced");
     balanced(&opened.journal);
     opened.close().await;
     balanced(&open(&settings(dir.path(), &["t"])).journal);
@@ -157,9 +172,9 @@ async fn what_every_destination_holds_is_trimmed_and_the_slowest_decides() {
     let dir = tempfile::tempdir().expect("a folder");
     let opened = open(&settings(dir.path(), &["fast", "slow"]));
     opened.append(vec![object(1, &[1]), object(2, &[2])]).await;
-    opened.journal.advance("fast", 3, HashMap::new()).expect("advanced");
+    opened.journal.advance("fast", to(3)).expect("advanced");
     assert_eq!((opened.journal.usage().delivered, opened.journal.usage().payload_bytes), (1, 100));
-    opened.journal.advance("slow", 2, HashMap::new()).expect("advanced");
+    opened.journal.advance("slow", to(2)).expect("advanced");
     assert_eq!((opened.journal.usage().delivered, opened.journal.usage().payload_bytes), (2, 50));
     assert_eq!(opened.journal.heads(0, 10).expect("heads").len(), 1);
     opened.close().await;
@@ -170,7 +185,7 @@ async fn seqs_are_never_given_twice_even_when_everything_is_trimmed() {
     let dir = tempfile::tempdir().expect("a folder");
     let opened = open(&settings(dir.path(), &["t"]));
     opened.append(vec![object(1, &[1])]).await;
-    opened.journal.advance("t", 2, HashMap::new()).expect("advanced");
+    opened.journal.advance("t", to(2)).expect("advanced");
     opened.close().await;
     let opened = open(&settings(dir.path(), &["t"]));
     assert_eq!(opened.append(vec![object(2, &[2])]).await, [2]);
@@ -195,7 +210,7 @@ async fn a_full_journal_refuses_until_something_was_delivered() {
     opened.append(vec![object(1, &[1]), object(2, &[2])]).await;
     let refused = opened.journal.append(vec![object(3, &[3])]).await;
     assert!(matches!(refused, Err(Error::Full { used: 100, capacity: 120 })), "{refused:?}");
-    opened.journal.advance("t", 3, HashMap::new()).expect("advanced");
+    opened.journal.advance("t", to(3)).expect("advanced");
     opened.append(vec![object(3, &[3])]).await;
     opened.close().await;
 }
@@ -209,7 +224,7 @@ async fn records_are_forgotten_after_the_window_and_not_before() {
     opened.append(vec![object(2, &[1])]).await;
     assert_eq!(opened.journal.books().ledger.ingested_total().duplicate, 1);
     // The first object expires with the next commit after it is delivered, so the next copy is new.
-    opened.journal.advance("t", 3, HashMap::new()).expect("advanced");
+    opened.journal.advance("t", to(3)).expect("advanced");
     opened.clock.advance(jiff::SignedDuration::from_secs(2 * DAY));
     opened.append(vec![object(3, &[3])]).await;
     opened.append(vec![object(4, &[1])]).await;
@@ -238,7 +253,7 @@ async fn a_destination_that_is_gone_holds_nothing_back() {
     opened.append(vec![object(1, &[1])]).await;
     opened.close().await;
     let opened = open(&settings(dir.path(), &["t"]));
-    opened.journal.advance("t", 2, HashMap::new()).expect("advanced");
+    opened.journal.advance("t", to(2)).expect("advanced");
     assert_eq!(opened.journal.usage().payload_bytes, 0);
     opened.close().await;
 }
@@ -252,7 +267,7 @@ async fn a_plan_is_there_again_after_a_restart_until_it_is_done() {
     opened.close().await;
     let opened = open(&settings(dir.path(), &["t"]));
     assert_eq!(opened.journal.plan::<String>("t").expect("read").as_deref(), Some("the plan"));
-    opened.journal.advance("t", 2, HashMap::new()).expect("advanced");
+    opened.journal.advance("t", to(2)).expect("advanced");
     assert_eq!(opened.journal.plan::<String>("t").expect("read"), None);
     opened.close().await;
 }
@@ -266,14 +281,85 @@ async fn a_journal_whose_records_were_all_delivered_stays_small_on_disk() {
         big.reference.etag = round.to_string();
         let mut id = [0; 16];
         id[..8].copy_from_slice(&round.to_be_bytes());
-        big.records = vec![Scanned { identity: Identity { id, content: 1 }, hour: 1, account: 1, len: 10 }];
+        big.records =
+            vec![Scanned { identity: Identity { id, content: 1 }, hour: 1, account: 1, len: 10, passed_by: 0 }];
         big.gzip = (0..1 << 20).map(|n: u64| (n.wrapping_mul(round + 7) >> 5) as u8).collect::<Vec<_>>().into();
         let seqs = opened.append(vec![big]).await;
-        opened.journal.advance("t", seqs[0] + 1, HashMap::new()).expect("advanced");
+        opened.journal.advance("t", to(seqs[0] + 1)).expect("advanced");
     }
     assert_eq!(opened.journal.usage().payload_bytes, 0);
     // 40 MiB went through; what stays is the engine's own log, which it bounds.
     let disk = opened.journal.usage().disk_bytes;
     assert!(disk < 100 << 20, "{disk} bytes on disk");
+    opened.close().await;
+}
+
+#[tokio::test]
+async fn each_trails_selection_is_counted_for_itself() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let opened = open(&settings(dir.path(), &["all", "some"]));
+    let mut chosen = object(1, &[1, 2, 3]);
+    chosen.records[1].passed_by = 0b10;
+    chosen.records[2].passed_by = 0b10;
+    opened.append(vec![chosen]).await;
+    let head = &opened.journal.heads(0, 1).expect("heads")[0].1;
+    let (all, some) = (head.selected("all"), head.selected("some"));
+    assert_eq!((all.kept, all.passed_over, all.verbatim), (3, 0, true));
+    assert_eq!((some.kept, some.passed_over, some.verbatim), (1, 2, false));
+    assert_eq!([0, 1, 2].map(|ordinal| some.takes(ordinal)), [true, false, false]);
+    assert_eq!(head.selected("some/cloudwatch").kept, 1, "a trail's other destination takes what the trail takes");
+    for trail in ["all", "some"] {
+        opened.journal.advance(trail, to(2)).expect("advanced");
+    }
+    let ledger = opened.journal.books().ledger;
+    let counts = |trail| (ledger.delivered_total(trail).delivered, ledger.delivered_total(trail).filtered);
+    assert_eq!((counts("all"), counts("some")), ((3, 0), (1, 2)));
+    opened.close().await;
+}
+
+#[tokio::test]
+async fn a_replayed_object_is_seen_by_one_destination_and_no_duplicate_of_itself() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let opened = open(&settings(dir.path(), &["a", "b"]));
+    opened.append(vec![object(1, &[1, 2])]).await;
+    let mut again = object(1, &[1, 2]);
+    again.replay_to = Some("b".into());
+    opened.append(vec![again]).await;
+    let head = &opened.journal.heads(2, 1).expect("heads")[0].1;
+    assert_eq!((head.selected("a").kept, head.selected("b").kept), (0, 2));
+    assert_eq!(opened.journal.cursor("b").pending, 2, "a replay is not pending");
+    for destination in ["a", "b"] {
+        opened.journal.advance(destination, to(3)).expect("advanced");
+    }
+    let ledger = opened.journal.books().ledger;
+    let (a, b) = (ledger.delivered_total("a"), ledger.delivered_total("b"));
+    assert_eq!((a.delivered, a.replayed, b.delivered, b.replayed), (2, 0, 2, 2));
+    assert_eq!(ledger.ingested_total().read, 2);
+    opened.close().await;
+}
+
+#[tokio::test]
+async fn notifications_wait_for_their_topic_and_are_numbered_on_after_a_restart() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = |key: &str| DeliveredFile {
+        place: ("111122223333".into(), "us-east-1".into()),
+        stamp: 60,
+        key: key.into(),
+        sha256: String::new(),
+        event_times: None,
+        sources: vec![],
+    };
+    let opened = open(&settings(dir.path(), &["t"]));
+    opened.append(vec![object(1, &[1]), object(2, &[2])]).await;
+    opened.journal.advance("t", Advance { to: 2, files: vec![file("a")], ..Advance::default() }).expect("advanced");
+    opened.close().await;
+    let opened = open(&settings(dir.path(), &["t"]));
+    opened.journal.advance("t", Advance { to: 3, files: vec![file("b")], ..Advance::default() }).expect("advanced");
+    let notices = opened.journal.notices("t", 10).expect("read");
+    let keys: Vec<_> = notices.iter().flat_map(|(_, notice)| notice.keys.clone()).collect();
+    assert_eq!(keys, ["a", "b"]);
+    opened.journal.published(&[notices[0].0.clone()]).expect("published");
+    assert_eq!(opened.journal.notices("t", 10).expect("read").len(), 1);
+    assert_eq!(opened.journal.notices_waiting_and_dropped(), (1, 0));
     opened.close().await;
 }
