@@ -26,6 +26,7 @@ use crate::digest::KeyList;
 use crate::ingest::{Context, Service, Shared};
 use crate::journal::{self, Journal, Writer};
 use crate::metrics::{Ledger, Metrics};
+use crate::seal::{Keeper, Seal};
 use crate::status::{Status, status};
 use crate::trail::cloudwatch_destination;
 use trail_tasks::{Common, TrailParts};
@@ -35,6 +36,7 @@ pub struct App {
     config: Config,
     journal: Journal,
     writer: Writer,
+    keeper: Option<Keeper>,
     quarantine: Arc<Quarantine>,
     selections: Arc<[Selection]>,
     trails: Vec<TrailParts>,
@@ -55,6 +57,7 @@ impl App {
         let health = Health::new(Arc::clone(&clock));
         let registry = telemetry::Metrics::new("aggregator");
         let metrics = Arc::new(Metrics::new(&registry));
+        let (seal, keeper) = Seal::open(&config, state_dir.path(), &health, &clock).await?;
         let quarantine =
             Quarantine::open(&state_dir.path().join("quarantine"), config.quarantine.entries_max, Arc::clone(&clock))?;
         let settings = journal::Settings {
@@ -65,6 +68,7 @@ impl App {
             commit_bytes: config.journal.commit_bytes.as_u64(),
             destinations: destinations(&config),
             trails: config.trails.iter().map(|trail| trail.name.clone()).collect(),
+            seal,
         };
         let selections = selections(&config)?;
         let opening = Arc::clone(&clock);
@@ -82,6 +86,7 @@ impl App {
             config,
             journal,
             writer,
+            keeper,
             quarantine,
             selections,
             trails,
@@ -120,6 +125,10 @@ impl App {
         tasks.spawn("status", status_file.clone().run(self.cancel.clone()));
         let cancel = self.cancel.clone();
         tasks.spawn("journal", async move { Ok(self.writer.run(cancel).await?) });
+        if let Some(keeper) = self.keeper {
+            let cancel = self.cancel.clone();
+            tasks.spawn("seal", async move { Ok(keeper.run(cancel).await?) });
+        }
 
         let flush = watch::Sender::new(0);
         let workers = Workers::start("worker").context("start the worker threads")?;

@@ -107,7 +107,10 @@ impl Delivery {
         }
         tokio::select! {
             () = self.cancel.cancelled() => return Ok(None),
-            () = tokio::time::sleep(self.lag(from)) => {}
+            () = async {
+                tokio::time::sleep(self.lag(from)).await;
+                self.journal.usable().await;
+            } => {}
         }
         let (journal, destination) = (self.journal.clone(), self.destination.clone());
         blocking(move || {

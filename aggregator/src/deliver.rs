@@ -71,10 +71,22 @@ pub(crate) struct Line {
     pub(crate) workers: Arc<Workers>,
 }
 
+impl Line {
+    /// Waits until the journal may be read. False: cancelled.
+    async fn usable(&self) -> bool {
+        // Cancel-safe: nothing is taken out of anything.
+        tokio::select! {
+            biased;
+            () = self.destination.cancel.cancelled() => false,
+            () = self.journal.usable() => true,
+        }
+    }
+}
+
 impl Delivery {
     /// Runs until cancelled. An error is the journal's: the process must stop.
     pub(crate) async fn run(mut self) -> Result<(), journal::Error> {
-        loop {
+        while self.line.usable().await {
             let plan = match self.line.journal.plan::<Plan>(&self.line.destination.trail.name)? {
                 Some(plan) => plan,
                 None => match self.next_plan().await? {
@@ -87,6 +99,7 @@ impl Delivery {
                 Err(Cancelled) => return Ok(()),
             }
         }
+        Ok(())
     }
 
     /// Waits until a range is worth closing and writes its plan down. None: cancelled.
@@ -176,6 +189,9 @@ enum Stop {
 
 /// Takes one planned object from the journal to its destination.
 async fn deliver(line: Arc<Line>, output: Output) -> Result<(DeliveredFile, Delivered), Stop> {
+    if !line.usable().await {
+        return Err(Stop::Cancelled);
+    }
     let planned = output.key().to_owned();
     let verbatim = matches!(output, Output::Verbatim { .. });
     let encoding = Arc::clone(&line);

@@ -31,6 +31,7 @@ use tonic::Status;
 use crate::config;
 use crate::journal::{self, Journal, Prepared, Seq};
 use crate::metrics::Metrics;
+use crate::seal;
 use agents::{Accounts, Agents};
 use assemble::Assembly;
 use scan::{Bad, Rejection, Scan, Scanner};
@@ -231,6 +232,7 @@ async fn answer(
     let count = prepared.len();
     let appended = match service.context.journal.append(prepared).await {
         Ok(appended) => {
+            service.context.health.set_ok(PART);
             appended.into_iter().map(|one| Disposition::Accepted { seq: one.seq, damage: one.damage }).collect()
         }
         Err(journal::Error::Stopped(why)) => return Err(Status::unavailable(why)),
@@ -251,11 +253,13 @@ impl Service {
         })
     }
 
-    /// The journal can't take these now: their agent waits, and readiness says why.
-    fn push_back(&self, objects: usize, full: &journal::Error) -> Vec<Disposition> {
+    /// The journal can't take these now: their agent waits, and readiness says why. Of a refused key its keeper says so.
+    fn push_back(&self, objects: usize, why: &journal::Error) -> Vec<Disposition> {
         self.context.metrics.pushed_back.inc_by(objects as u64);
-        self.context.health.set_degraded(PART, full.to_string());
-        vec![Disposition::Retry { after: RETRY_AFTER, detail: full.to_string() }; objects]
+        if !matches!(why, journal::Error::Refused(_)) {
+            self.context.health.set_degraded(PART, why.to_string());
+        }
+        vec![Disposition::Retry { after: RETRY_AFTER, detail: why.to_string() }; objects]
     }
 
     /// Scans on a worker.
@@ -292,8 +296,13 @@ impl Service {
         let now = self.context.clock.now();
         let entries: Vec<_> = bad.into_iter().map(|bad| Self::entry(object, bad, now)).collect();
         let quarantine = Arc::clone(&self.context.quarantine);
+        let journal = self.context.journal.clone();
         let put = tokio::task::spawn_blocking(move || {
-            entries.into_iter().try_for_each(|entry| quarantine.put(entry).map(drop))
+            entries.into_iter().try_for_each(|mut entry| {
+                // Its bytes are a record's (I9).
+                journal.seal().seal_payload(&mut entry)?;
+                quarantine.put(entry).map(drop).map_err(seal::Error::from)
+            })
         });
         let put = put.await.map_err(|panic| panic.to_string())?;
         put.map_err(|error| {

@@ -71,6 +71,9 @@ pub enum Error {
         /// `journal.capacity`.
         capacity: u64,
     },
+    /// The key that seals the journal may not be used now.
+    #[error("{0}")]
+    Refused(String),
     /// A value can't be sealed or opened.
     #[error(transparent)]
     Seal(#[from] seal::Error),
@@ -260,6 +263,16 @@ impl Journal {
         Ok((Self { shared, requests: sender }, writer))
     }
 
+    /// What seals its values.
+    pub(crate) fn seal(&self) -> &Seal {
+        self.shared.store.seal()
+    }
+
+    /// Waits until what is kept on disk may be read: for ever while the key that seals it is refused. Cancel-safe.
+    pub(crate) async fn usable(&self) {
+        self.shared.store.seal().usable().await;
+    }
+
     /// Names this opening of the journal.
     pub fn epoch(&self) -> u64 {
         self.shared.epoch
@@ -268,8 +281,11 @@ impl Journal {
     /// Whether payloads of that size would be taken now. Cheap, so that a full journal costs no scanning.
     ///
     /// # Errors
-    /// [`Error::Full`].
+    /// [`Error::Full`], or [`Error::Refused`].
     pub fn room_for(&self, bytes: u64) -> Result<(), Error> {
+        if let Some(why) = self.shared.store.seal().refused() {
+            return Err(Error::Refused(why));
+        }
         let used = self.shared.payload_bytes.load(Ordering::Acquire) + self.shared.queued_bytes.load(Ordering::Acquire);
         // An empty journal takes anything: an object larger than the capacity must not wait for ever.
         if used > 0 && used + bytes > self.shared.capacity {

@@ -103,8 +103,11 @@ pub enum Error {
         why: String,
     },
     /// The quarantine can't be read or written.
-    #[error("reseal the quarantine")]
+    #[error(transparent)]
     Quarantine(#[from] orgtrail_service::quarantine::Error),
+    /// The state folder can't be locked.
+    #[error(transparent)]
+    StateDir(#[from] orgtrail_service::state_dir::Error),
     /// The journal can't be read or written.
     #[error("reseal the journal")]
     Journal(#[source] Box<crate::journal::Error>),
@@ -213,6 +216,7 @@ struct Ring {
     refused: watch::Sender<Option<String>>,
     /// The current data key should be replaced ahead of its time.
     rotate: Notify,
+    /// Values that one data key seals.
     uses_max: u64,
 }
 
@@ -245,11 +249,10 @@ impl Seal {
     }
 
     /// The value as it was before it was sealed.
-    pub(crate) fn open(&self, space: &str, key: &[u8], value: Bytes) -> Result<Bytes, Error> {
+    pub(crate) fn unseal(&self, space: &str, key: &[u8], value: Bytes) -> Result<Bytes, Error> {
         let Some(ring) = &self.0 else { return Ok(value) };
         let id = key_id_of(space, &value)?;
-        let data_key = ring.keys.read().unwrap_or_else(PoisonError::into_inner).all.get(&id).cloned();
-        let data_key = data_key.ok_or_else(|| Error::damaged(space, "seal.json doesn't list its data key"))?;
+        let data_key = ring.key(id).ok_or_else(|| Error::damaged(space, "seal.json doesn't list its data key"))?;
         Ok(data_key.open(space, key, &value)?.into())
     }
 
@@ -270,23 +273,24 @@ impl Seal {
         self.0.as_ref().is_some_and(|ring| ring.lock_stored().data_keys.len() > KEYS_KEPT)
     }
 
-    /// Drops the data keys that none of the sealed values names. Nothing may be sealed or opened meanwhile.
-    pub(crate) fn prune(&self, sealed: impl Iterator<Item = Result<Bytes, Error>>) -> Result<(), Error> {
+    /// Drops all data keys but the current one and these. Nothing may be sealed or opened meanwhile.
+    pub(crate) fn keep_only(&self, mut needed: BTreeSet<u32>) -> Result<(), Error> {
         let Some(ring) = &self.0 else { return Ok(()) };
-        let mut needed = BTreeSet::from([ring.current().id]);
-        for value in sealed {
-            needed.insert(key_id_of("a keyspace", &value?)?);
-        }
+        needed.insert(ring.current().id);
         ring.keep_only(&needed)
     }
 }
 
+/// The data keys that these sealed values name.
+pub(crate) fn data_keys_of(sealed: impl Iterator<Item = Bytes>) -> Result<BTreeSet<u32>, Error> {
+    sealed.map(|value| key_id_of("the journal", &value)).collect()
+}
+
 impl Ring {
     fn new(dir: &Path, stored: Stored, keys: BTreeMap<u32, Arc<DataKey>>) -> Result<Self, Error> {
-        let (_, newest) = keys.last_key_value().ok_or_else(|| Error::Json {
-            path: stored::path(dir),
-            why: "it lists no data key".to_owned(),
-        })?;
+        let (_, newest) = keys
+            .last_key_value()
+            .ok_or_else(|| Error::Json { path: stored::path(dir), why: "it lists no data key".to_owned() })?;
         Ok(Self {
             dir: dir.to_owned(),
             keys: RwLock::new(Keys { current: Arc::clone(newest), all: keys }),
@@ -312,6 +316,10 @@ impl Ring {
         stored.data_keys.iter().find(|key| key.id == id).cloned().expect("the current data key is listed")
     }
 
+    fn key(&self, id: u32) -> Option<Arc<DataKey>> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).all.get(&id).cloned()
+    }
+
     /// Lists a new data key durably, and only then seals with it.
     fn install(&self, data_key: DataKey, listed: StoredKey) -> Result<(), Error> {
         let mut stored = self.lock_stored();
@@ -319,11 +327,15 @@ impl Ring {
         next.add(listed);
         next.save(&self.dir)?;
         *stored = next;
+        self.set_current(data_key);
+        Ok(())
+    }
+
+    fn set_current(&self, data_key: DataKey) {
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
         let data_key = Arc::new(data_key);
         keys.all.insert(data_key.id, Arc::clone(&data_key));
         keys.current = data_key;
-        Ok(())
     }
 
     fn keep_only(&self, needed: &BTreeSet<u32>) -> Result<(), Error> {

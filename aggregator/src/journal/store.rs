@@ -271,13 +271,17 @@ impl Store {
 
     fn get(&self, keyspace: &Keyspace, key: &[u8], action: &'static str) -> Result<Option<Bytes>, Error> {
         let value = keyspace.get(key).map_err(Error::engine(action))?;
-        Ok(value.map(|value| self.seal.open(keyspace.name(), key, value.into())).transpose()?)
+        Ok(value.map(|value| self.seal.unseal(keyspace.name(), key, value.into())).transpose()?)
     }
 
     fn opened(&self, keyspace: &Keyspace, guard: Guard, action: &'static str) -> Result<(Bytes, Bytes), Error> {
         let (key, value) = guard.into_inner().map_err(Error::engine(action))?;
-        let value = self.seal.open(keyspace.name(), &key, value.into())?;
+        let value = self.seal.unseal(keyspace.name(), &key, value.into())?;
         Ok((key.into(), value))
+    }
+
+    pub(crate) fn seal(&self) -> &Seal {
+        &self.seal
     }
 
     /// Bytes on disk.

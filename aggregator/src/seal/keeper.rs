@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::stored::{Stored, StoredKey};
-use super::{DataKey, Error, KEYS_MAX, Ring, Seal, reseal};
+use super::{DataKey, Error, KEYS_MAX, Ring, Seal, USES_MAX, reseal};
 
 /// How long after the last good answer the data keys are used while the key service can't be reached.
 const OUTAGE_MAX: Duration = Duration::from_secs(3600);
@@ -45,6 +45,10 @@ pub(crate) struct Settings {
     pub(crate) rotate_after: Duration,
     /// `seal.recheck`.
     pub(crate) recheck: Duration,
+    /// How long after the last good answer the data keys are used while the key service can't be asked.
+    pub(crate) outage_max: Duration,
+    /// Values that one data key seals at the most.
+    pub(crate) uses_max: u64,
     /// How the key service is reached.
     pub(crate) connection: Connection,
     /// Names of the trails, for the encryption context.
@@ -58,6 +62,8 @@ impl Settings {
             key_id: seal.key_id.clone(),
             rotate_after: seal.rotate_after,
             recheck: seal.recheck,
+            outage_max: OUTAGE_MAX,
+            uses_max: USES_MAX,
             connection: seal.connection.clone(),
             trails: config.trails.iter().map(|trail| trail.name.clone()).collect(),
         })
@@ -77,6 +83,11 @@ impl Source {
         let opened = open_key_service(key_id, connection).await;
         let service = opened.map_err(asking("open the key", dir))?;
         Ok(Self { service, key_id: key_id.to_owned(), connection: connection.clone() })
+    }
+
+    #[cfg(test)]
+    pub(super) fn fake(service: orgtrail_cloud::key_service::FakeKeyService, key_id: &str) -> Self {
+        Self { service: Arc::new(service), key_id: key_id.to_owned(), connection: Connection::default() }
     }
 
     /// A data key that nobody has had yet, with its place in `seal.json`.
@@ -164,13 +175,12 @@ impl Seal {
     ) -> Result<(Self, Option<Keeper>), Error> {
         let stored = stored.unwrap_or_else(|| Stored::new(&settings.key_id));
         let mut keys = source.open_all(&stored, dir).await?;
-        let (data_key, listed) =
-            source.draw(stored.next_id(), context(dir, &settings.trails), &**clock, dir).await?;
+        let (data_key, listed) = source.draw(stored.next_id(), context(dir, &settings.trails), &**clock, dir).await?;
         let mut stored = stored;
         stored.add(listed);
         stored.save(dir)?;
         keys.insert(data_key.id, Arc::new(data_key));
-        let ring = Arc::new(Ring::new(dir, stored, keys)?);
+        let ring = Arc::new(Ring { uses_max: settings.uses_max, ..Ring::new(dir, stored, keys)? });
         let now = Instant::now();
         let keeper = Keeper {
             ring: Arc::clone(&ring),
@@ -220,16 +230,17 @@ pub(crate) struct Keeper {
 impl Keeper {
     /// Runs until cancelled. An error means that `seal.json` can't be written: the process must stop.
     pub(crate) async fn run(mut self, cancel: CancellationToken) -> Result<(), Error> {
-        let mut wait = self.settings.recheck;
+        let mut fine = true;
         loop {
+            let wait = if fine { self.settings.recheck } else { self.settings.recheck.min(ASK_AGAIN) };
             // Cancel-safe: nothing is taken out of anything.
             tokio::select! {
                 () = cancel.cancelled() => return Ok(()),
                 () = tokio::time::sleep(wait) => {}
-                () = self.ring.rotate.notified(), if self.ring.refused.borrow().is_none() => {}
+                // Every value that is sealed asks for it: after a failure, time alone decides.
+                () = self.ring.rotate.notified(), if fine => {}
             }
-            let fine = self.turn().await?;
-            wait = if fine { self.settings.recheck } else { self.settings.recheck.min(ASK_AGAIN) };
+            fine = self.turn().await?;
         }
     }
 
@@ -258,10 +269,10 @@ impl Keeper {
 
     fn not_confirmed(&self, refused: bool, why: &str) {
         let key = &self.settings.key_id;
-        let silent = self.confirmed.elapsed() >= self.settings.recheck + OUTAGE_MAX;
+        let silent = self.confirmed.elapsed() >= self.settings.recheck + self.settings.outage_max;
         let used_up = self.uses() >= self.ring.uses_max;
         if !(refused || silent || used_up || self.ring.refused.borrow().is_some()) {
-            tracing::warn!(seal.key = key, error = why, "the key service doesn't answer; going on for up to an hour");
+            tracing::warn!(seal.key = key, error = why, "the key service can't be asked; going on for now");
             return;
         }
         let reason = format!(
@@ -287,7 +298,9 @@ impl Keeper {
             (stored.next_id(), stored.data_keys.len())
         };
         if count >= KEYS_MAX && self.uses() < self.ring.uses_max / 2 {
-            tracing::warn!("{KEYS_MAX} data keys are listed: restart the aggregator, which drops those that nothing needs");
+            tracing::warn!(
+                "{KEYS_MAX} data keys are listed: restart the aggregator, which drops those that nothing needs"
+            );
             return Ok(Ok(()));
         }
         let context = context(&self.ring.dir, &self.settings.trails);
@@ -295,7 +308,7 @@ impl Keeper {
             Ok(drawn) => drawn,
             Err(Error::KeyService { source, .. }) => {
                 // The current data key is still good for a while: only the bounds on its use make this a refusal.
-                let overdue = self.drawn.elapsed() >= self.settings.rotate_after + OUTAGE_MAX;
+                let overdue = self.drawn.elapsed() >= self.settings.rotate_after + self.settings.outage_max;
                 return Ok(Err((overdue, source.to_string())));
             }
             Err(error) => return Err(error),

@@ -169,9 +169,9 @@ fn expect_from(from_key: Option<&str>, stored: Option<&Stored>, dir: &Path) -> R
         (Some("none"), Some(stored)) => {
             Err(Error::Mismatch(format!("the state in {dir} is sealed under {}, not none", stored.key_id)))
         }
-        (Some(key), None) if key != "none" => {
-            Err(Error::Mismatch(format!("the state in {dir} is not sealed: seal.json is not there; say --from-key none")))
-        }
+        (Some(key), None) if key != "none" => Err(Error::Mismatch(format!(
+            "the state in {dir} is not sealed: seal.json is not there; say --from-key none"
+        ))),
         _ => Ok(()),
     }
 }
@@ -229,7 +229,9 @@ impl Folders {
 /// Whether anything was kept in this folder before.
 pub(super) fn holds_state(dir: &Path) -> bool {
     let quarantine = dir.join("quarantine");
-    [Folders::of(dir).current, quarantine.join("entries"), quarantine.join("dropped.jsonl")].iter().any(|it| it.exists())
+    [Folders::of(dir).current, quarantine.join("entries"), quarantine.join("dropped.jsonl")]
+        .iter()
+        .any(|it| it.exists())
 }
 
 /// Removes a copy that counts for nothing. Refuses where a reseal is to be finished first.

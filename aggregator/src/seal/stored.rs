@@ -48,6 +48,11 @@ impl Stored {
         Self { version: VERSION, key_id: key_id.to_owned(), next_id: 1, data_keys: Vec::new() }
     }
 
+    /// Without data keys yet, for a journal that is written anew: ids go on from those before.
+    pub(super) fn after(before: Option<&Self>, key_id: &str) -> Self {
+        Self { next_id: before.map_or(1, |before| before.next_id), ..Self::new(key_id) }
+    }
+
     /// None: the folder isn't sealed.
     pub(super) fn load(dir: &Path) -> Result<Option<Self>, Error> {
         let path = path(dir);
