@@ -12,3 +12,4 @@ pub mod setup;
 pub mod status;
 pub mod terminal;
 pub mod up;
+pub mod validate_logs;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use orgtrail_cli::{config_check, demo, quarantine, status, up};
+use orgtrail_cli::{config_check, demo, quarantine, status, up, validate_logs};
 use orgtrail_service::run::arguments;
 
 /// An organization trail that you own.
@@ -28,6 +28,8 @@ enum Verb {
     /// What could not be processed: list, show, retry, drop.
     #[command(subcommand)]
     Quarantine(quarantine::Verb),
+    /// Validate log files and digests.
+    ValidateLogs(Box<validate_logs::Arguments>),
     /// Configuration files.
     #[command(subcommand)]
     Config(ConfigVerb),
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
         Verb::Up(arguments) => up::run(arguments),
         Verb::Status(arguments) => status::run(arguments),
         Verb::Quarantine(verb) => quarantine::run(verb),
+        Verb::ValidateLogs(arguments) => validate_logs::run(*arguments),
         Verb::Config(ConfigVerb::Check(arguments)) => config_check::run(arguments),
     }
 }

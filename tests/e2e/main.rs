@@ -8,4 +8,5 @@ mod journal;
 mod late;
 mod main_path;
 mod reference;
+mod validate;
 mod verbs;

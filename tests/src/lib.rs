@@ -4,4 +4,5 @@ pub mod authority;
 pub mod emulator;
 pub mod fault_proxy;
 pub mod process;
+pub mod signed_trail;
 pub mod site;
