@@ -4,13 +4,17 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use orgtrail_cloud::lifecycle::{BucketRules, lifecycle_rules};
 use orgtrail_service::run::Exit;
 use serde_json::json;
 
-use crate::setup::{Problem, load_file};
+use crate::runtime::block_on;
+use crate::setup::{Content, Problem, load_file};
 use crate::terminal::end;
 
-/// Check configuration files without starting anything or reaching for the network.
+/// Check configuration files without starting anything, and without reaching for the network unless told.
+///
+/// Shows the lifecycle rules that the start would put on buckets; with --online, beside the rules that are there.
 ///
 /// Exit codes: 0 all are right, 1 a file can't be read, 78 a file has problems.
 #[derive(Debug, Args)]
@@ -21,14 +25,17 @@ pub struct Arguments {
     /// One JSON document: for each file its process and its problems.
     #[arg(long)]
     json: bool,
+    /// Ask S3 which lifecycle rules are there.
+    #[arg(long)]
+    online: bool,
 }
 
 /// Runs the verb.
 pub fn run(arguments: Arguments) -> ExitCode {
-    end(check(&arguments))
+    end(block_on(check(&arguments)))
 }
 
-fn check(arguments: &Arguments) -> anyhow::Result<Exit> {
+async fn check(arguments: &Arguments) -> anyhow::Result<Exit> {
     let mut report = Vec::new();
     let mut exit = Exit::Ok;
     for path in &arguments.files {
@@ -44,19 +51,41 @@ fn check(arguments: &Arguments) -> anyhow::Result<Exit> {
             }
             Err(problem) => problems.push(json!({"line": 1, "key": "", "message": problem.to_string()})),
         }
+        let lifecycle = match &checked {
+            Ok(file) => lifecycle(&file.content, arguments.online).await?,
+            Err(_) => Vec::new(),
+        };
         if !arguments.json {
             match &checked {
-                Ok(file) => println!("{}: for {}, no problems", path.display(), file.content.role().process()),
+                Ok(file) => {
+                    println!("{}: for {}, no problems", path.display(), file.content.role().process());
+                    lifecycle.iter().for_each(|line| println!("  {line}"));
+                }
                 Err(problem) => println!("{problem}"),
             }
         }
         if checked.is_err() {
             exit = Exit::Config;
         }
-        report.push(json!({"file": path, "process": process, "problems": problems}));
+        report.push(json!({"file": path, "process": process, "problems": problems, "lifecycle": lifecycle}));
     }
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     }
     Ok(exit)
+}
+
+/// What the start would change of buckets' lifecycle rules, a line each.
+async fn lifecycle(content: &Content, online: bool) -> anyhow::Result<Vec<String>> {
+    let Content::Aggregator(config) = content else { return Ok(Vec::new()) };
+    let mut lines = Vec::new();
+    for trail in &config.trails {
+        let (Some(rule), Some(location)) = (trail.lifecycle_rule(), &trail.location) else { continue };
+        let there = match online {
+            true => lifecycle_rules(location, &trail.connection).await?,
+            false => BucketRules::default(),
+        };
+        lines.extend(there.plan(&rule).into_iter().map(|line| format!("trail {}, {location}: {line}", trail.name)));
+    }
+    Ok(lines)
 }

@@ -6,9 +6,13 @@
 pub mod config_check;
 pub mod demo;
 pub mod generate;
+pub mod keys;
 pub mod port;
 pub mod quarantine;
+mod runtime;
+pub mod selectors;
 pub mod setup;
+pub mod state;
 pub mod status;
 pub mod terminal;
 pub mod up;

@@ -9,7 +9,9 @@ use crate::terminal::{count, table};
 
 /// The text, and whether it needs a person.
 pub(crate) fn text(status: &Status, now: Timestamp) -> (String, bool) {
-    let mut parts = vec![ledger(status), places(status, now)];
+    let mut parts = vec![ledger(status)];
+    parts.extend(status.trails.iter().filter_map(|trail| more(trail, now)));
+    parts.push(places(status, now));
     let journal = &status.journal;
     parts.push(format!(
         "journal: {} objects wait ({} of {}), {} on disk, {} remembered for duplicates\nagents connected: {}\nquarantine: {}",
@@ -24,7 +26,10 @@ pub(crate) fn text(status: &Status, now: Timestamp) -> (String, bool) {
     for degraded in &status.health.degraded {
         parts.push(format!("degraded: {}: {} (since {})", degraded.part, degraded.reason, degraded.since));
     }
-    let unbalanced = status.trails.iter().any(|trail| !trail.balanced);
+    let unbalanced = |trail: &TrailStatus| {
+        !trail.balanced || trail.cloudwatch.as_ref().is_some_and(|cloudwatch| !cloudwatch.balanced)
+    };
+    let unbalanced = status.trails.iter().any(unbalanced);
     let attention = unbalanced || !status.quarantine.is_empty() || !status.health.ready;
     (parts.join("\n\n"), attention)
 }
@@ -48,6 +53,36 @@ pub(crate) fn ledger(status: &Status) -> String {
     let header =
         ["RECORDS", "READ", "DELIVERED", "DUPLICATE", "FILTERED", "QUARANTINED", "PENDING", "BEFORE", "BALANCED"];
     table(1, &header, status.trails.iter().map(row).collect())
+}
+
+/// A trail's digests, log group and replays; none where it has neither.
+fn more(trail: &TrailStatus, now: Timestamp) -> Option<String> {
+    let mut lines = Vec::new();
+    if let Some(digests) = &trail.digests {
+        lines.push(format!(
+            "{} digests: {} hourly, {} backfill, the newest ends {} ago",
+            trail.name,
+            count(digests.digests),
+            count(digests.backfill_digests),
+            since(digests.newest_end, now)
+        ));
+    }
+    if let Some(logs) = &trail.cloudwatch {
+        lines.push(format!(
+            "{} CloudWatch Logs: {} delivered, diverted: {}, {} filtered, {} pending, {} before, balanced: {}",
+            trail.name,
+            count(logs.delivered),
+            reasons(&logs.diverted, "none"),
+            count(logs.filtered),
+            count(logs.pending),
+            count(logs.before),
+            if logs.balanced { "yes" } else { "NO" },
+        ));
+    }
+    if trail.replayed > 0 {
+        lines.push(format!("{} replays: {} records", trail.name, count(trail.replayed)));
+    }
+    (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
 /// Lag by account and region; the last columns are how far each trail is.
