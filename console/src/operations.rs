@@ -22,7 +22,7 @@ use crate::public_keys::KeyFiles;
 use crate::trail::Trail;
 
 /// Every operation that is served.
-pub(crate) const OPERATIONS: [Entry; 5] = [
+static OPERATIONS: [Entry; 5] = [
     entry::<describe_trails::DescribeTrails>(),
     entry::<get_trail::GetTrail>(),
     entry::<list_trails::ListTrails>(),
@@ -71,24 +71,23 @@ pub(crate) trait Operation {
     ) -> impl Future<Output = Result<Self::Response, Error>> + Send;
 }
 
+/// What an operation answers, once it does.
+type Answer = BoxFuture<'static, Result<Value, Error>>;
+
 /// A line of the table.
 pub(crate) struct Entry {
     service: Service,
     /// The operation's name in AWS's model.
     pub(crate) name: &'static str,
     /// Reads the request, runs the operation, writes the response.
-    pub(crate) run: fn(Arc<Context>, Caller, Value) -> BoxFuture<'static, Result<Value, Error>>,
+    pub(crate) run: fn(Arc<Context>, Caller, Value) -> Answer,
 }
 
 const fn entry<O: Operation + 'static>() -> Entry {
     Entry { service: O::SERVICE, name: O::NAME, run: erased::<O> }
 }
 
-fn erased<O: Operation + 'static>(
-    context: Arc<Context>,
-    caller: Caller,
-    body: Value,
-) -> BoxFuture<'static, Result<Value, Error>> {
+fn erased<O: Operation + 'static>(context: Arc<Context>, caller: Caller, body: Value) -> Answer {
     Box::pin(async move {
         let request = serde_json::from_value(body).map_err(|error| Error::serialization(error.to_string()))?;
         let response = O::run(&context, &caller, request).await?;
@@ -99,10 +98,9 @@ fn erased<O: Operation + 'static>(
 /// The operation that `X-Amz-Target` names: `<service>.<operation>`, or the service with a namespace before it, as botocore
 /// and the older SDKs write it (`com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101.DescribeTrails`).
 pub(crate) fn find(target: &str) -> Option<&'static Entry> {
-    static TABLE: [Entry; OPERATIONS.len()] = OPERATIONS;
     let (service, operation) = target.rsplit_once('.')?;
     let service = service.rsplit('.').next()?;
-    TABLE.iter().find(|entry| entry.name == operation && entry.service.name() == service)
+    OPERATIONS.iter().find(|entry| entry.name == operation && entry.service.name() == service)
 }
 
 #[cfg(test)]
