@@ -6,12 +6,14 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
+use orgtrail_aggregator::seal::{open_payload, sealed_under};
+use orgtrail_cloud::Connection;
 use orgtrail_service::clock;
 use orgtrail_service::quarantine::{Entry, Error, Filter, Folder};
 use orgtrail_service::run::Exit;
 use serde_json::json;
 
-use crate::setup::{File, Role, load};
+use crate::setup::{Content, File, Role, load};
 use crate::terminal::{end, table};
 
 /// What to do with the quarantine.
@@ -129,6 +131,28 @@ impl Where {
     }
 }
 
+impl Where {
+    /// Opens a sealed payload, with the key service reached as the aggregator reaches it.
+    fn open(&self, entry: &mut Entry, key: &str) -> anyhow::Result<()> {
+        let files = load(&self.config)?;
+        let configs = files.iter().filter_map(|file| match &file.content {
+            Content::Aggregator(config) => Some(config),
+            _ => None,
+        });
+        let (mut connection, mut dir) = (Connection::default(), PathBuf::new());
+        for config in configs {
+            dir.clone_from(&config.state_dir);
+            if let Some(seal) = config.seal.as_ref().filter(|seal| seal.key_id == key) {
+                connection = seal.connection.clone();
+                break;
+            }
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let opened = runtime.block_on(open_payload(entry, &connection, &dir));
+        opened.with_context(|| format!("the payload is sealed under {key}, which can't be used from here"))
+    }
+}
+
 fn run_list(list: &List) -> anyhow::Result<Exit> {
     let filter = Filter { reason: list.reason.clone(), subject: list.subject.clone() };
     let mut rows = Vec::new();
@@ -160,7 +184,14 @@ fn run_list(list: &List) -> anyhow::Result<Exit> {
 }
 
 fn run_show(show: &Show) -> anyhow::Result<Exit> {
-    let (role, _, entry) = show.place.find(&show.id)?;
+    let (role, _, mut entry) = show.place.find(&show.id)?;
+    if let Some(key) = sealed_under(&entry).map(str::to_owned) {
+        match show.place.open(&mut entry, &key) {
+            Ok(()) => {}
+            Err(error) if show.payload => return Err(error),
+            Err(error) => eprintln!("orgtrail: the payload is shown as it is kept: {error:#}"),
+        }
+    }
     if show.payload {
         let payload = entry.payload.context("no bytes were kept; the object stays at its source")?;
         std::io::Write::write_all(&mut std::io::stdout(), &payload)?;
