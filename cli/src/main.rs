@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use orgtrail_cli::{config_check, demo, quarantine, status, up, validate_logs};
+use orgtrail_cli::{config_check, demo, keys, quarantine, status, up, validate_logs};
 use orgtrail_service::run::arguments;
 
 /// An organization trail that you own.
@@ -30,6 +30,9 @@ enum Verb {
     Quarantine(quarantine::Verb),
     /// Validate log files and digests.
     ValidateLogs(Box<validate_logs::Arguments>),
+    /// Keys that sign digests and seal the aggregator's disk: create, list, public.
+    #[command(subcommand)]
+    Keys(keys::Verb),
     /// Configuration files.
     #[command(subcommand)]
     Config(ConfigVerb),
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Verb::Status(arguments) => status::run(arguments),
         Verb::Quarantine(verb) => quarantine::run(verb),
         Verb::ValidateLogs(arguments) => validate_logs::run(*arguments),
+        Verb::Keys(verb) => keys::run(verb),
         Verb::Config(ConfigVerb::Check(arguments)) => config_check::run(arguments),
     }
 }

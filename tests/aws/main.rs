@@ -11,6 +11,7 @@ mod emulator_ministack;
 mod emulator_moto;
 mod emulator_pipeline;
 mod emulator_roles;
+mod emulator_seams;
 
 use orgtrail_cloud::admin::Admin;
 use orgtrail_cloud::{Connection, Location, ObjectStore, open_store};

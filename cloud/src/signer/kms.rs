@@ -89,15 +89,15 @@ impl Signer for KmsSigner {
     }
 }
 
-/// The public key of a key that can sign, or what is wrong with the key.
+/// The public key of a key that can sign, or what is wrong with the key. KMS lists the signing algorithms of keys for
+/// signing only; RSASSA_PKCS1_V1_5_SHA_256 is every RSA key's, of 2048, 3072 or 4096 bits.
 fn check_key(answer: &GetPublicKeyOutput) -> Result<Vec<u8>, String> {
-    let spec = answer.key_spec().map_or("unknown", KeySpec::as_str);
-    if !matches!(answer.key_spec(), Some(KeySpec::Rsa2048 | KeySpec::Rsa3072 | KeySpec::Rsa4096)) {
-        return Err(format!("its key spec is {spec}, a signing key has RSA_2048, RSA_3072 or RSA_4096"));
-    }
-    if answer.key_usage() != Some(&KeyUsageType::SignVerify) {
+    if !answer.signing_algorithms().contains(&SigningAlgorithmSpec::RsassaPkcs1V15Sha256) {
         let usage = answer.key_usage().map_or("unknown", KeyUsageType::as_str);
-        return Err(format!("its key usage is {usage}, a signing key has SIGN_VERIFY"));
+        let spec = answer.key_spec().map_or("unknown", KeySpec::as_str);
+        return Err(format!(
+            "it does not sign with RSASSA_PKCS1_V1_5_SHA_256: its key usage is {usage}, its key spec {spec}"
+        ));
     }
     let spki = answer.public_key().map(Blob::as_ref).unwrap_or_default();
     let spki =
