@@ -152,6 +152,11 @@ impl Emulator {
         ]
     }
 
+    /// The AWS CLI's program.
+    pub fn aws_program(&self) -> PathBuf {
+        self.environment.join("bin/aws")
+    }
+
     /// Runs the AWS CLI as this account's administrator and reads what it prints.
     pub fn aws(&self, account: &Account, arguments: &[&str]) -> Result<serde_json::Value> {
         let output = Command::new(self.environment.join("bin/aws"))

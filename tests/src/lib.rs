@@ -4,5 +4,6 @@ pub mod authority;
 pub mod emulator;
 pub mod fault_proxy;
 pub mod process;
+pub mod served_bucket;
 pub mod signed_trail;
 pub mod site;

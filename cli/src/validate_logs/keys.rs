@@ -22,7 +22,7 @@ pub(super) enum Keys {
     /// All there are, from a file.
     File(PathBuf, Arc<PublicKeys>),
     /// ListPublicKeys, in the region of the log files.
-    CloudTrail(Connection, Mutex<HashMap<String, Region>>),
+    CloudTrail(Box<Connection>, Mutex<HashMap<String, Region>>),
 }
 
 #[derive(Debug, Clone)]
@@ -43,7 +43,7 @@ impl Keys {
     }
 
     pub(super) fn cloudtrail(connection: Connection) -> Self {
-        Self::CloudTrail(connection, Mutex::default())
+        Self::CloudTrail(Box::new(connection), Mutex::default())
     }
 
     /// The keys of a region that were valid at some time from `start` to `end`, and maybe more.
