@@ -117,39 +117,35 @@ impl Digests {
 
     async fn write_up_to(&self, end: i64) -> Outcome<()> {
         self.put_planned().await?;
-        let chains = self.journal(|journal, trail| journal.chains(trail)).await?;
+        let chains = self.chains_at(end).await?;
         let files = self.journal(|journal, trail| journal.places_with_files(trail)).await?;
-        let places: BTreeSet<Place> = chains.keys().cloned().chain(files.iter().cloned()).collect();
         let with_files: BTreeSet<Place> = files.into_iter().collect();
-        let due =
-            |place: &Place| with_files.contains(place) || chains.get(place).is_none_or(|chain| chain.next_start < end);
-        let due: Vec<_> = places.into_iter().filter(due).collect();
-        if due.is_empty() {
-            self.destination.health.set_ok(&self.part());
-            return Ok(());
-        }
-        let key = self.public_key().await?;
-        for places in due.chunks(PLACES_AT_ONCE) {
-            self.write_places(places, &chains, end, &key).await?;
+        let due = |(place, chain): &(Place, Chain)| with_files.contains(place) || chain.next_start < end;
+        let due: Vec<_> = chains.into_iter().filter(due).collect();
+        if !due.is_empty() {
+            let key = self.public_key().await?;
+            for chains in due.chunks(PLACES_AT_ONCE) {
+                self.write_places(chains.iter().cloned().collect(), end, &key).await?;
+            }
         }
         self.destination.health.set_ok(&self.part());
         Ok(())
     }
 
-    /// Digest after digest of a few places, until everything up to `end` is covered.
-    async fn write_places(
-        &self,
-        places: &[Place],
-        chains: &BTreeMap<Place, Chain>,
-        end: i64,
-        key: &PublicKey,
-    ) -> Outcome<()> {
+    /// All chains; those that begin now, or anew, are written down.
+    async fn chains_at(&self, end: i64) -> Outcome<BTreeMap<Place, Chain>> {
         let catch_up_max = i64::try_from(self.settings.catch_up_max.as_secs()).unwrap_or(i64::MAX);
-        let mut open: HashMap<Place, Chain> = HashMap::new();
-        for place in places {
-            let chain = chains.get(place);
-            let at = cut::chain_at(chain.cloned(), end, catch_up_max);
-            if chain.is_some_and(|chain| chain.previous.is_some() && at.previous.is_none()) {
+        let mut chains = self.journal(|journal, trail| journal.chains(trail)).await?;
+        let mut begun = Vec::new();
+        for place in self.journal(|journal, trail| journal.places_with_files(trail)).await? {
+            chains.entry(place).or_insert_with_key(|place| {
+                let chain = cut::begin(end);
+                begun.push((place.clone(), chain.clone()));
+                chain
+            });
+        }
+        for (place, chain) in &mut chains {
+            if end - chain.next_start > catch_up_max {
                 let (account, region) = place;
                 tracing::warn!(
                     destination.name = self.trail(),
@@ -157,9 +153,18 @@ impl Digests {
                     region,
                     "digests.catch_up_max is over: the chain of digests begins anew"
                 );
+                *chain = Chain { backfills: std::mem::take(&mut chain.backfills), ..cut::begin(end) };
+                begun.push((place.clone(), chain.clone()));
             }
-            open.insert(place.clone(), at);
         }
+        if !begun.is_empty() {
+            self.journal(move |journal, trail| journal.begin_chains(trail, &begun)).await?;
+        }
+        Ok(chains)
+    }
+
+    /// Digest after digest of a few places, until everything up to `end` is covered.
+    async fn write_places(&self, mut open: HashMap<Place, Chain>, end: i64, key: &PublicKey) -> Outcome<()> {
         let mut taken: HashMap<Place, i64> = HashMap::new();
         while !open.is_empty() {
             let mut planned = Vec::with_capacity(open.len());

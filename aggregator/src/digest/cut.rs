@@ -12,16 +12,9 @@ pub(super) const SOURCE_DIGESTS_MAX: usize = 1000;
 /// Most backfill digests between two others: their names go into the next.
 pub(super) const BACKFILLS_MAX: usize = 10_000;
 
-/// The chain at the time of a cut that ends at `end`: as it is; new where there is none; begun anew where more hours are
-/// missing than are made up for.
-pub(super) fn chain_at(chain: Option<Chain>, end: i64, catch_up_max: i64) -> Chain {
-    // The hour that ends at `end`, or that `end` lies in.
-    let start = hour_of(end - 1);
-    match chain {
-        Some(chain) if end - chain.next_start <= catch_up_max => chain,
-        Some(chain) => Chain { next_start: start, previous: None, ..chain },
-        None => Chain { next_start: start, previous: None, backfills: Vec::new() },
-    }
+/// A chain that begins with the hour that ends at `end`, or that `end` lies in.
+pub(super) fn begin(end: i64) -> Chain {
+    Chain { next_start: hour_of(end - 1), previous: None, backfills: Vec::new() }
 }
 
 /// What the next digest is about, given the stamp of the oldest file that no digest lists; none when everything up to `end`
@@ -55,15 +48,8 @@ mod tests {
 
     #[test]
     fn a_new_chain_begins_with_the_hour_that_is_cut() {
-        assert_eq!(chain_at(None, 10 * HOUR, 7 * HOUR).next_start, 9 * HOUR);
-        assert_eq!(chain_at(None, 10 * HOUR + 5, 7 * HOUR).next_start, 10 * HOUR);
-    }
-
-    #[test]
-    fn missing_hours_are_made_up_for_up_to_a_bound() {
-        let kept = chain_at(Some(chain(3 * HOUR)), 10 * HOUR, 7 * HOUR);
-        assert_eq!(kept.next_start, 3 * HOUR);
-        assert_eq!(chain_at(Some(chain(2 * HOUR)), 10 * HOUR, 7 * HOUR).next_start, 9 * HOUR);
+        assert_eq!(begin(10 * HOUR).next_start, 9 * HOUR);
+        assert_eq!(begin(10 * HOUR + 5).next_start, 10 * HOUR);
     }
 
     #[test]

@@ -314,6 +314,7 @@ async fn verified_source_digests_are_named_once() {
         log_files: vec!["AWSLogs/log".into()],
     };
     bench.append(source.clone()).await;
+    bench.write_up_to("2026-03-01T13:00:00Z").await.expect("written");
     bench.write_up_to("2026-03-01T14:00:00Z").await.expect("written");
     let written = bench.written().await;
     let named = |index: usize| written[index].1.orgtrail.as_ref().expect("custody").source_digests.clone();

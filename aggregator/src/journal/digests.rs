@@ -116,6 +116,15 @@ impl Journal {
         Ok(rows.into_iter().map(|(_, planned)| planned).collect())
     }
 
+    /// Begins chains: from here on their hours have digests, however long it takes until the first is signed.
+    pub(crate) fn begin_chains(&self, trail: &str, chains: &[(Place, Chain)]) -> Result<(), Error> {
+        let mut batch = self.shared.store.batch();
+        for (place, chain) in chains {
+            batch.put_meta(&name("chain", trail, place), chain);
+        }
+        batch.commit()
+    }
+
     /// Writes digests down; they are on disk when this returns (I7). One for each account and region.
     pub(crate) fn store_digests(&self, trail: &str, planned: &[PlannedDigest]) -> Result<(), Error> {
         let mut batch = self.shared.store.batch();
