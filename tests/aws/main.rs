@@ -12,6 +12,7 @@ mod emulator_moto;
 mod emulator_pipeline;
 mod emulator_roles;
 mod emulator_seams;
+mod emulator_validation;
 
 use orgtrail_cloud::admin::Admin;
 use orgtrail_cloud::{Connection, Location, ObjectStore, open_store};

@@ -17,7 +17,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -159,20 +159,26 @@ impl Emulator {
 
     /// Runs the AWS CLI as this account's administrator and reads what it prints.
     pub fn aws(&self, account: &Account, arguments: &[&str]) -> Result<serde_json::Value> {
-        let output = Command::new(self.environment.join("bin/aws"))
-            .args(["--output", "json"])
-            .args(arguments)
-            .env_remove("AWS_SESSION_TOKEN")
-            .env_remove("AWS_PROFILE")
-            .envs(self.child_env(account))
-            .output()
-            .context("run the AWS CLI")?;
+        let output = self.aws_output(account, &[], arguments)?;
         let errors = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "aws {}: {}", arguments.join(" "), errors.trim());
         if output.stdout.is_empty() {
             return Ok(serde_json::Value::Null);
         }
         serde_json::from_slice(&output.stdout).context("read what the AWS CLI printed")
+    }
+
+    /// Runs the AWS CLI as this account's administrator, with further environment variables, to whatever end.
+    pub fn aws_output(&self, account: &Account, env: &[(&str, String)], arguments: &[&str]) -> Result<Output> {
+        Command::new(self.environment.join("bin/aws"))
+            .args(["--output", "json"])
+            .args(arguments)
+            .env_remove("AWS_SESSION_TOKEN")
+            .env_remove("AWS_PROFILE")
+            .envs(self.child_env(account))
+            .envs(env.iter().map(|(name, value)| (name, value)))
+            .output()
+            .context("run the AWS CLI")
     }
 
     /// Makes a role that `trusted` may assume, with this external id if one is given, and that may do what the policy's
