@@ -1,6 +1,6 @@
 //! Makes a small organization's CloudTrail deliveries: several accounts and regions in buckets of different layouts, fat
 //! and tiny files, redelivered files, a second trail's copies, late files, damaged files, and the files that stand among
-//! logs without being one. Every account, address and name is invented.
+//! logs without being one: signed digests, Insight files, somebody's notes. Every account, address and name is invented.
 //!
 //! `orgtrail demo`, the benchmark and the end-to-end tests run on it. The same [`Plan`] gives the same bytes. Owns the
 //! generated contents, the folders below the output, and the [`Manifest`] that says what a collector must end up with;
@@ -11,6 +11,7 @@
 
 mod cast;
 mod delivery;
+mod digests;
 mod event_ids;
 mod manifest;
 mod organization;
@@ -28,6 +29,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
+pub use digests::PUBLIC_KEYS;
 pub use event_ids::{EventIds, Unreadable, event_ids};
 pub use manifest::{CorruptFile, Corruption, FileKind, Manifest, OtherFile};
 pub use organization::Source;

@@ -3,6 +3,7 @@
 //! Owns record times (how long before the file's stamp an event happened), batches of records, damaged copies, and the
 //! atomic write: a file appears under its key whole or not at all, so that a reader may look at any time.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::ops::Range;
@@ -174,5 +175,19 @@ impl Shelf {
         let draft = self.out.join(name);
         fs::write(&draft, bytes)?;
         fs::rename(&draft, path)
+    }
+
+    /// As [`Shelf::put`], with user metadata where a folder that stands for a bucket has it: `.orgtrail-meta-<name>` beside
+    /// the object, one JSON object of texts.
+    pub(super) fn put_with_metadata(
+        &mut self,
+        path: &Path,
+        bytes: &[u8],
+        metadata: &BTreeMap<&str, String>,
+    ) -> io::Result<()> {
+        let mut beside = std::ffi::OsString::from(".orgtrail-meta-");
+        beside.push(path.file_name().unwrap_or_default());
+        self.put(&path.with_file_name(beside), &serde_json::to_vec(metadata).map_err(io::Error::from)?)?;
+        self.put(path, bytes)
     }
 }

@@ -1,6 +1,6 @@
-//! The files that stand among the logs and are none: an hour's digest, an Insight pair, and somebody's notes.
+//! The files that stand among the logs and are none: an Insight pair, and somebody's notes. For digests see `digests`.
 
-use super::organization::{Organization, Source};
+use super::organization::Organization;
 use super::random::{Alphabet, Random};
 use super::{FileKind, OtherFile, Plan, time};
 
@@ -25,8 +25,6 @@ pub(super) fn extras(plan: &Plan, organization: &Organization) -> Vec<Extra> {
             let file = OtherFile { bucket: source.bucket.clone(), key, kind };
             extras.push(Extra { source: index, file, content: content.into_bytes(), compress });
         };
-        let (key, content) = digest(source, account, region, plan.first_stamp());
-        add(key, FileKind::Digest, content, true);
         let stamp = plan.last_stamp() - 3 * 60;
         let key = source.file_key(account, "CloudTrail-Insight", region, stamp, &mut random);
         add(key, FileKind::Insight, insight(account, region, stamp, &mut random), true);
@@ -35,26 +33,6 @@ pub(super) fn extras(plan: &Plan, organization: &Organization) -> Vec<Extra> {
         add(format!("{folder}{day}/README.txt"), FileKind::Foreign, README.to_owned(), false);
     }
     extras
-}
-
-/// The digest of an hour in which nothing was delivered, the first of its chain: true without any signature, because it
-/// vouches for no file.
-fn digest(source: &Source, account: &str, region: &str, first_stamp: i64) -> (String, String) {
-    // The last whole hour before any file, late ones included.
-    let end = (first_stamp - 48 * 3600).div_euclid(3600) * 3600;
-    let iso = time::iso(end);
-    let name = iso.replace(['-', ':'], "");
-    let key = format!(
-        "{}{}/{account}_CloudTrail-Digest_{region}_acme-trail_us-east-1_{name}.json.gz",
-        source.region_folder(account, "CloudTrail-Digest", region),
-        time::day_folder(end)
-    );
-    let start = time::iso(end - 3600);
-    let bucket = &source.bucket;
-    let content = format!(
-        r#"{{"awsAccountId":"{account}","digestStartTime":"{start}","digestEndTime":"{iso}","digestS3Bucket":"{bucket}","digestS3Object":"{key}","digestPublicKeyFingerprint":"0123456789abcdef0123456789abcdef","digestSignatureAlgorithm":"SHA256withRSA","newestEventTime":null,"oldestEventTime":null,"previousDigestS3Bucket":null,"previousDigestS3Object":null,"previousDigestHashValue":null,"previousDigestHashAlgorithm":null,"previousDigestSignature":null,"logFiles":[]}}"#
-    );
-    (key, content)
 }
 
 /// The Start and the End of one Insight: same shared id, own event ids, and no caller.

@@ -8,11 +8,12 @@ use std::path::Path;
 use orgtrail_event::gzip::Deflater;
 
 use super::delivery::{Author, Body, Shelf, recut, spoil};
+use super::digests::{self, Digests};
 use super::organization::Organization;
 use super::random::Random;
 use super::schedule::{Job, Work, schedule};
 use super::templates::Repertoire;
-use super::{CorruptFile, FileKind, Manifest, Plan, Progress, others};
+use super::{CorruptFile, FileKind, Manifest, OtherFile, PUBLIC_KEYS, Plan, Progress, others};
 
 /// Share of a second trail's files that stand under another region's key, as a global service's copies do.
 const OTHER_REGION: f64 = 0.1;
@@ -38,6 +39,7 @@ struct Run<'a> {
     gz: Vec<u8>,
     previous: Body,
     giant_due: bool,
+    digests: Digests,
 }
 
 pub(super) fn run(
@@ -48,7 +50,7 @@ pub(super) fn run(
 ) -> io::Result<Manifest> {
     let jobs = schedule(plan, organization);
     let extras = others::extras(plan, organization);
-    let files_total = (jobs.len() + extras.len()) as u64;
+    let files_total = (jobs.len() + extras.len()) as u64 + digests::count(plan, organization);
     let mut run = Run {
         plan,
         organization,
@@ -74,6 +76,7 @@ pub(super) fn run(
         gz: Vec::new(),
         previous: Body::default(),
         giant_due: true,
+        digests: Digests::default(),
     };
     let mut files = 0;
     let mut report = |manifest: &Manifest| {
@@ -91,7 +94,17 @@ pub(super) fn run(
         run.file(job)?;
         report(&run.manifest);
     }
-    let mut manifest = run.manifest;
+    let Run { digests: vouched, mut deflater, mut shelf, mut manifest, .. } = run;
+    vouched.write(plan, organization, &mut |signed| {
+        let (source, gz) = (organization.source(signed.account), deflater.deflate(&signed.json));
+        shelf.put_with_metadata(&source.path(out, &signed.key), &gz, &signed.metadata)?;
+        manifest.add(FileKind::Digest, 0, 0, gz.len());
+        let (bucket, key) = (source.bucket.clone(), signed.key);
+        manifest.others.push(OtherFile { bucket, key, kind: FileKind::Digest });
+        report(&manifest);
+        Ok(())
+    })?;
+    std::fs::write(out.join(PUBLIC_KEYS), digests::public_keys(plan)?)?;
     manifest.duplicates = manifest.records_written - manifest.records;
     manifest.save(out)?;
     Ok(manifest)
@@ -127,7 +140,8 @@ impl Run<'_> {
                 self.manifest.add(FileKind::SecondTrail, body.records.len(), body.json.len(), gz.len());
                 let elsewhere = self.random.chance(OTHER_REGION);
                 let region = if elsewhere { self.random.pick(&self.plan.regions) } else { region };
-                self.put(job, region, &gz)?;
+                let key = self.put(job, region, &gz)?;
+                self.vouch(job, region, &key, &body.json);
             }
             Work::Corrupt(kind) => {
                 let deflater = &mut self.deflater;
@@ -145,9 +159,19 @@ impl Run<'_> {
     fn put_current(&mut self, job: &Job, region: &str, kind: FileKind) -> io::Result<()> {
         self.manifest.add(kind, self.current.records.len(), self.current.json.len(), self.gz.len());
         let gz = mem::take(&mut self.gz);
-        self.put(job, region, &gz)?;
+        let key = self.put(job, region, &gz)?;
         self.gz = gz;
+        let json = mem::take(&mut self.current.json);
+        self.vouch(job, region, &key, &json);
+        self.current.json = json;
         Ok(())
+    }
+
+    /// Has the file listed in its hour's digest.
+    fn vouch(&mut self, job: &Job, region: &str, key: &str, json: &[u8]) {
+        let bucket = &self.organization.source(job.account).bucket;
+        let region = self.plan.regions.iter().position(|name| name == region).unwrap_or(job.region);
+        self.digests.add((job.account, region), job.delivered, bucket, key, json);
     }
 
     /// Puts `bytes` under a fresh key of the job's account and stamp, and returns the key.

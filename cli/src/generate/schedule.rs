@@ -14,6 +14,8 @@ pub(super) struct Job {
     pub region: usize,
     /// Unix seconds, a multiple of five minutes.
     pub stamp: i64,
+    /// When it is delivered, which a late file's stamp doesn't say.
+    pub delivered: i64,
     pub work: Work,
 }
 
@@ -77,7 +79,10 @@ pub(super) fn schedule(plan: &Plan, organization: &Organization) -> Vec<Job> {
                 (0..files).map(|_| last - random.below(slots) as i64 * time::STAMP_SECONDS).collect();
             stamps.sort_unstable();
             for stamp in stamps {
-                let mut add = |stamp: i64, work| jobs.push(Job { account, region, stamp: stamp.min(last), work });
+                let mut add = |at: i64, work| {
+                    let delivered = stamp.max(at).min(last);
+                    jobs.push(Job { account, region, stamp: at.min(last), delivered, work });
+                };
                 let records = size(&plan.events_per_file, &mut fat, random);
                 if late.due() {
                     let back = random.between(LATE_STEPS.0, LATE_STEPS.1) as i64 * time::STAMP_SECONDS;

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use orgtrail_event::digest::{Content, DigestRead, PublicKeys, verify_digest};
 use orgtrail_event::gzip::Inflater;
 use orgtrail_event::key::{self, Layout, ObjectKey};
 use orgtrail_event::log_file::{self, Item, Limits};
@@ -77,7 +78,9 @@ fn manifest_says_what_a_reader_finds() {
     assert_eq!(by_account, manifest.by_account);
     assert_eq!(by_account.values().sum::<u64>(), manifest.records, "no record occurs in two accounts");
     assert_eq!(Manifest::load(out.path()).unwrap(), manifest);
-    assert_eq!(contents(out.path()).len() as u64, manifest.files_total() + 1);
+    // A digest's signature stands beside it, the manifest and the public keys beside the buckets.
+    let signatures = manifest.count(FileKind::Digest);
+    assert_eq!(contents(out.path()).len() as u64, manifest.files_total() + signatures + 2);
 }
 
 #[test]
@@ -101,7 +104,9 @@ fn every_kind_of_file_damage_and_layout_occurs() {
     let mut counted = BTreeMap::new();
     for path in contents(out.path()).into_keys() {
         let text = path.to_str().unwrap();
-        let Some((_, object_key)) = text.split_once('/') else { continue };
+        let Some((_, object_key)) = text.split_once('/').filter(|(_, key)| !key.contains("/.orgtrail-")) else {
+            continue;
+        };
         let kind = match key::classify(object_key) {
             ObjectKey::Log(log) => {
                 layouts.insert(log.folder.layout().to_string());
@@ -120,6 +125,51 @@ fn every_kind_of_file_damage_and_layout_occurs() {
     assert_eq!(counted["foreign"], manifest.count(FileKind::Foreign));
     assert_eq!(counted["digest"], manifest.count(FileKind::Digest));
     assert_eq!(counted["insight"], manifest.count(FileKind::Insight));
+}
+
+#[test]
+fn every_delivered_file_is_listed_in_one_digest_and_every_digest_verifies() {
+    let (out, manifest) = made(&small());
+    let keys = PublicKeys::from_json(&fs::read(out.path().join(PUBLIC_KEYS)).unwrap()).unwrap();
+    let (mut content, mut listed, mut hashes) = (Content::new(), BTreeMap::new(), BTreeMap::new());
+    let mut chained = Vec::new();
+    for OtherFile { bucket, key, .. } in manifest.others.iter().filter(|file| file.kind == FileKind::Digest) {
+        let path = out.path().join(bucket).join(key);
+        let gz = fs::read(&path).unwrap();
+        let name = format!(".orgtrail-meta-{}", path.file_name().unwrap().to_str().unwrap());
+        let metadata: BTreeMap<String, String> =
+            serde_json::from_slice(&fs::read(path.with_file_name(name)).unwrap()).unwrap();
+        let read = DigestRead {
+            bucket,
+            key,
+            gz: &gz,
+            signature: None,
+            signature_algorithm: None,
+            backfill_timestamp: None,
+            home_region: "us-east-1",
+            moved: false,
+        };
+        let read = read.with_metadata(|name| metadata.get(name).map(String::as_str));
+        let (digest, hash) = verify_digest(&read, &keys, &mut content).unwrap();
+        hashes.insert(key.clone(), hash);
+        chained.extend(digest.previous_digest_s3_object.zip(digest.previous_digest_hash_value));
+        for file in digest.log_files {
+            let gz = fs::read(out.path().join(bucket).join(&file.s3_object)).unwrap();
+            assert_eq!(content.verify_log(&gz, &file.hash_value), Ok(()), "{}", file.s3_object);
+            assert!(file.oldest_event_time <= file.newest_event_time && file.oldest_event_time.is_some());
+            assert_eq!(listed.insert((bucket, file.s3_object), ()), None, "listed once");
+        }
+    }
+    assert!(chained.iter().all(|(key, hash)| hashes[key] == *hash));
+    assert_eq!(hashes.len() - chained.len(), 8, "one chain for each account and region");
+    let readable: u64 = manifest.files.iter().filter(|(kind, _)| kind.is_readable_log()).map(|(_, count)| count).sum();
+    assert_eq!(listed.len() as u64, readable);
+}
+
+/// What a generated file is by its place below the output.
+fn key_of(path: &Path) -> Option<ObjectKey> {
+    let (_, key) = path.to_str()?.split_once('/')?;
+    Some(key::classify(key))
 }
 
 /// Every different record of a folder, by event id.
@@ -154,7 +204,11 @@ fn records_have_the_sizes_and_the_oddities_of_real_ones() {
     assert!((1_300..1_600).contains(&median), "median {median}");
     assert!((100_000..256_000).contains(&largest), "largest {largest}");
     assert_eq!(sizes.iter().filter(|size| **size > 100_000).count(), 1);
-    let ratio = manifest.json_bytes as f64 / manifest.stored_bytes as f64;
+    // Signatures don't compress: digests have another ratio.
+    let is_digest = |path: &Path| matches!(key_of(path), Some(ObjectKey::Digest(_)));
+    let digests: usize =
+        contents(out.path()).iter().filter(|(path, _)| is_digest(path)).map(|(_, bytes)| bytes.len()).sum();
+    let ratio = manifest.json_bytes as f64 / (manifest.stored_bytes - digests as u64) as f64;
     assert!((4.5..9.0).contains(&ratio), "gzip ratio {ratio}");
     let all: Vec<u8> = records.values().flat_map(|raw| [raw.as_slice(), b"\n"].concat()).collect();
     let all = String::from_utf8(all).unwrap();
