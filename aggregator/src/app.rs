@@ -23,9 +23,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, TrailConfig};
 use crate::digest::KeyList;
-use crate::ingest::{Context, Service, Shared};
+use crate::ingest::{Context, Scanners, Service, Shared};
 use crate::journal::{self, Journal, Writer};
 use crate::metrics::{Ledger, Metrics};
+use crate::replay::{Board, Replays};
 use crate::seal::{Keeper, Seal};
 use crate::status::{Status, status};
 use crate::trail::cloudwatch_destination;
@@ -40,6 +41,7 @@ pub struct App {
     quarantine: Arc<Quarantine>,
     selections: Arc<[Selection]>,
     trails: Vec<TrailParts>,
+    board: Board,
     listener: TcpListener,
     http: Server,
     health: Health,
@@ -90,6 +92,7 @@ impl App {
             quarantine,
             selections,
             trails,
+            board: Board::default(),
             listener,
             http,
             health,
@@ -144,6 +147,11 @@ impl App {
             flush: &flush,
             cancel: &self.cancel,
         };
+        let scanners =
+            Arc::new(Scanners::new(self.config.ingest.inflated_bytes_max.as_usize(), Arc::clone(&self.selections)));
+        let sources = self.trails.iter().map(TrailParts::source).collect();
+        let replays = Replays::new(common.replays(sources, &scanners, self.state_dir.path()), self.board.clone());
+        tasks.spawn("replay", replays.run(self.cancel.clone()));
         let closing: Vec<_> = self.trails.into_iter().map(|trail| trail.start(&common, &mut tasks)).collect();
 
         let context = Context {
@@ -156,7 +164,7 @@ impl App {
             flush,
             cancel: self.cancel.clone(),
         };
-        let service = Service::new(&self.config, self.selections, context);
+        let service = Service::new(&self.config, scanners, context);
         let message_bytes_max = self.config.ingest.message_bytes_max.as_usize();
         let service = orgtrail_proto::service(Arc::new(Shared(Arc::new(service))), message_bytes_max);
         let mut server = tonic::transport::Server::builder()
@@ -190,9 +198,10 @@ impl App {
         let quarantine = Arc::clone(&self.quarantine);
         let metrics = Arc::clone(&self.metrics);
         let health = self.health.clone();
+        let board = self.board.clone();
         let provider = move || {
-            let now: Status =
-                status(&config, &journal, quarantine.counts(), metrics.agents_connected(), health.report());
+            let now = status(&config, &journal, quarantine.counts(), metrics.agents_connected(), health.report());
+            let now = Status { replays: board.jobs(), ..now };
             serde_json::to_value(now).expect("a status is plain data")
         };
         let version = env!("CARGO_PKG_VERSION");

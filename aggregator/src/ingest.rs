@@ -9,7 +9,7 @@
 
 pub(crate) mod agents;
 mod assemble;
-mod scan;
+pub(crate) mod scan;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -55,11 +55,11 @@ pub(crate) struct Service {
     settings: config::Ingest,
     memory: Budget,
     streams: Arc<Semaphore>,
-    scanners: Scanners,
+    scanners: Arc<Scanners>,
 }
 
-/// As many scanners as there are workers, each with its buffers.
-struct Scanners {
+/// As many scanners as there are workers, each with its buffers: for what agents send and for replays.
+pub(crate) struct Scanners {
     idle: Mutex<Vec<Scanner>>,
     inflated_bytes_max: usize,
     selections: Arc<[Selection]>,
@@ -80,16 +80,14 @@ pub(crate) struct Context {
 }
 
 impl Service {
-    /// `selections` are those of the trails, in the order in which the journal was told their names.
-    pub(crate) fn new(config: &config::Config, selections: Arc<[Selection]>, context: Context) -> Self {
-        let inflated_bytes_max = config.ingest.inflated_bytes_max.as_usize();
+    pub(crate) fn new(config: &config::Config, scanners: Arc<Scanners>, context: Context) -> Self {
         Self {
             agents: Agents::new(&config.agents),
             context,
             memory: Budget::new(config.ingest.memory),
             streams: Arc::new(Semaphore::new(config.ingest.streams_max)),
             settings: config.ingest.clone(),
-            scanners: Scanners { idle: Mutex::default(), inflated_bytes_max, selections },
+            scanners,
         }
     }
 }
@@ -327,12 +325,17 @@ impl Service {
 }
 
 impl Scanners {
-    fn take(&self) -> Scanner {
+    /// `selections` are those of the trails, in the order in which the journal was told their names.
+    pub(crate) fn new(inflated_bytes_max: usize, selections: Arc<[Selection]>) -> Self {
+        Self { idle: Mutex::default(), inflated_bytes_max, selections }
+    }
+
+    pub(crate) fn take(&self) -> Scanner {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         idle.unwrap_or_else(|| Scanner::new(self.inflated_bytes_max, Arc::clone(&self.selections)))
     }
 
-    fn give_back(&self, scanner: Scanner) {
+    pub(crate) fn give_back(&self, scanner: Scanner) {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(scanner);
     }
 }

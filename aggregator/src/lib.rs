@@ -13,6 +13,7 @@ mod ingest;
 pub mod journal;
 mod metrics;
 mod notify;
+pub mod replay;
 pub mod seal;
 pub mod status;
 mod trail;

@@ -10,6 +10,7 @@ use crate::cloudwatch::CloudWatchStatus;
 use crate::config::Config;
 use crate::journal::digests::DigestCount;
 use crate::journal::{Books, Journal};
+use crate::replay::job::JobSummary;
 
 /// All of it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -22,6 +23,9 @@ pub struct Status {
     pub places: Vec<Place>,
     /// The hand-off.
     pub journal: JournalStatus,
+    /// Replays that are not over: the one that is worked on, then those that wait.
+    #[serde(default)]
+    pub replays: Vec<JobSummary>,
     /// Entries in quarantine, by reason.
     pub quarantine: BTreeMap<String, u64>,
     /// Names of the agents that are connected.
@@ -160,6 +164,7 @@ pub(crate) fn status(
             disk_bytes: usage.disk_bytes,
             seen_bytes: usage.seen_bytes,
         },
+        replays: Vec::new(),
         quarantine,
         agents_connected,
         health,

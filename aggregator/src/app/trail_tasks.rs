@@ -1,5 +1,6 @@
 //! The parts and tasks of one trail: its bucket's delivery, digests, notifications, lifecycle rule and CloudWatch Logs.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,9 +20,11 @@ use crate::config::{Config, TrailConfig};
 use crate::deliver::put::Destination;
 use crate::deliver::{Delivery, Line, Settings};
 use crate::digest::{Digests, KeyList};
+use crate::ingest::Scanners;
 use crate::journal::{Journal, Seq};
 use crate::metrics::Metrics;
 use crate::notify::Notifier;
+use crate::replay;
 
 const LIFECYCLE_RETRY: Duration = Duration::from_secs(60);
 
@@ -45,6 +48,28 @@ pub(super) struct Common<'a> {
     pub(super) metrics: &'a Arc<Metrics>,
     pub(super) flush: &'a watch::Sender<Seq>,
     pub(super) cancel: &'a CancellationToken,
+}
+
+impl Common<'_> {
+    /// What replays of these trails need.
+    pub(super) fn replays(
+        &self,
+        sources: Vec<replay::Source>,
+        scanners: &Arc<Scanners>,
+        state_dir: &Path,
+    ) -> replay::Parts {
+        replay::Parts {
+            journal: self.journal.clone(),
+            sources,
+            scanners: Arc::clone(scanners),
+            workers: Arc::clone(self.workers),
+            clock: Arc::clone(self.clock),
+            health: self.health.clone(),
+            flush: self.flush.clone(),
+            object_bytes_max: self.config.ingest.object_bytes_max.as_u64(),
+            state_dir: state_dir.to_owned(),
+        }
+    }
 }
 
 /// What is still done for a trail once nothing is delivered any more.
@@ -91,6 +116,15 @@ impl TrailParts {
             None => None,
         };
         Ok(Self { destination: Arc::new(destination), signer, topic, lifecycle, cloudwatch })
+    }
+
+    /// The trail's objects, for replays.
+    pub(super) fn source(&self) -> replay::Source {
+        replay::Source {
+            name: self.destination.trail.name.clone(),
+            organization_id: self.destination.trail.organization_id.clone(),
+            store: Arc::clone(&self.destination.store),
+        }
     }
 
     /// Starts the trail's tasks.

@@ -2,7 +2,8 @@
 //! written down before it is used.
 //!
 //! An object passes through byte for byte, under its own name, when nothing of it has to go and it isn't tiny. The rest is
-//! written anew: the records of one account, region and source day that are to stay, merged up to a size.
+//! written anew: the records of one account, region and source day that are to stay, merged up to a size. What a replay
+//! delivers again is never merged, so that its name and bytes don't depend on what happens to stand beside it.
 
 use std::collections::BTreeMap;
 
@@ -77,8 +78,10 @@ pub(crate) fn plan(trail: &Trail, limits: Limits, from: Seq, heads: &[(Seq, Head
             continue;
         }
         let Some(key) = head.log_key() else { continue };
-        if selected.verbatim && head.gzip_bytes >= limits.merge_below {
+        if selected.verbatim && (head.gzip_bytes >= limits.merge_below || head.replay_to.is_some()) {
             outputs.push(Output::Verbatim { key: trail.verbatim_key(&key), seq: *seq });
+        } else if head.replay_to.is_some() {
+            outputs.push(merged(trail, &trail.folder(&key), key.date, &[(*seq, head, key)]));
         } else {
             groups.entry((trail.folder(&key), key.date)).or_default().push((*seq, head, key));
         }
@@ -240,6 +243,24 @@ mod tests {
         let heads = [(1, Head { replay_to: Some("other".into()), ..head("111122223333", "01", "1005", 5000) })];
         assert_eq!(plan(&trail(), LIMITS, 1, &heads).outputs, []);
         assert_eq!(plan(&Trail { name: "other".into(), ..trail() }, LIMITS, 1, &heads).outputs.len(), 1);
+    }
+
+    #[test]
+    fn what_a_replay_delivers_again_is_named_alike_whatever_stands_beside_it() {
+        let replayed =
+            |stamp: &str| Head { replay_to: Some("org-trail".into()), ..head("111122223333", "01", stamp, 10) };
+        let cut = |stamp: &str| Head { omit: [1].into_iter().collect(), verbatim: false, ..replayed(stamp) };
+        let live = head("111122223333", "01", "1005", 10);
+        let keys = |heads: &[(Seq, Head)]| {
+            let plan = plan(&trail(), LIMITS, 1, heads);
+            plan.outputs.iter().map(|output| output.key().to_owned()).collect::<Vec<_>>()
+        };
+        for again in [replayed("1010"), cut("1010")] {
+            let alone = keys(&[(1, again.clone())]);
+            let beside = keys(&[(1, live.clone()), (2, cut("1015")), (3, again)]);
+            assert_eq!(alone.len(), 1);
+            assert!(beside.len() == 3 && beside.contains(&alone[0]), "{alone:?} {beside:?}");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use orgtrail_event::log_file::{self, Item, Limits};
 use orgtrail_event::record::identity;
 use orgtrail_event::selector::Selection;
 use orgtrail_proto::{Object, VerifiedDigest};
+use ring::digest::{SHA256, digest};
 
 use crate::deliver::encode::Times;
 use crate::journal::{Prepared, Scanned, record_account};
@@ -102,10 +103,26 @@ impl Scanner {
             Name::Log(key) => self.look(object, &key),
             Name::Digest(key, verified) => self.look_at_digest(object, &key, verified),
         };
-        // One huge file must not keep its memory for ever.
+        self.tidy();
+        scan
+    }
+
+    /// As [`Scanner::scan`] of a log file, for a reference that doesn't say yet what the object inflates to.
+    pub(crate) fn scan_unhashed(&mut self, object: Object, key: &LogKey) -> Scan {
+        let mut scan = self.look(object, key);
+        if let Scan::Object(prepared, _) = &mut scan {
+            let hash = digest(&SHA256, &self.json);
+            prepared.reference.sha256 = hash.as_ref().try_into().expect("SHA-256 is 32 bytes");
+            prepared.reference.inflated_bytes = self.json.len() as u64;
+        }
+        self.tidy();
+        scan
+    }
+
+    /// One huge file must not keep its memory for ever.
+    fn tidy(&mut self) {
         self.json.clear();
         self.json.shrink_to(BUFFER_KEPT);
-        scan
     }
 
     fn look_at_digest(&mut self, object: Object, key: &DigestKey, verified: VerifiedDigest) -> Scan {
