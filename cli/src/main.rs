@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use orgtrail_cli::{config_check, demo, keys, quarantine, status, up, validate_logs};
+use orgtrail_cli::{config_check, demo, keys, quarantine, selectors, status, up, validate_logs};
 use orgtrail_service::run::arguments;
 
 /// An organization trail that you own.
@@ -33,6 +33,9 @@ enum Verb {
     /// Keys that sign digests and seal the aggregator's disk: create, list, public.
     #[command(subcommand)]
     Keys(keys::Verb),
+    /// Which records a trail takes, and why: test.
+    #[command(subcommand)]
+    Selectors(selectors::Verb),
     /// Configuration files.
     #[command(subcommand)]
     Config(ConfigVerb),
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Verb::Quarantine(verb) => quarantine::run(verb),
         Verb::ValidateLogs(arguments) => validate_logs::run(*arguments),
         Verb::Keys(verb) => keys::run(verb),
+        Verb::Selectors(verb) => selectors::run(verb),
         Verb::Config(ConfigVerb::Check(arguments)) => config_check::run(arguments),
     }
 }

@@ -8,5 +8,6 @@ mod journal;
 mod late;
 mod main_path;
 mod reference;
+mod selectors;
 mod validate;
 mod verbs;
