@@ -23,6 +23,8 @@ pub mod object_store;
 pub mod partition;
 pub mod public_keys;
 pub mod signer;
+#[cfg(test)]
+mod stub;
 pub mod topic;
 
 pub use connection::{Connection, CredentialSource, RoleStep};

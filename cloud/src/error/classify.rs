@@ -2,6 +2,9 @@
 //!
 //! Owns: every error code orgtrail knows. Does not own: what is done about a kind (`ErrorKind::disposition`).
 
+#[cfg(test)]
+mod wire;
+
 use crate::{Error, ErrorKind};
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_sts::operation::RequestId as _;

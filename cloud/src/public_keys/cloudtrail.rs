@@ -74,7 +74,7 @@ fn subject(region: &str) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::cloudtrail::testing::Stub;
+    use crate::stub::Stub;
 
     #[tokio::test]
     async fn keys_are_read_over_all_pages() {
