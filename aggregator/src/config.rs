@@ -132,6 +132,10 @@ pub struct Deliver {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Digests {
+    /// What one digest covers: whole seconds that go into an hour. Default: 1 h, as CloudTrail's; shorter ones are for
+    /// trying things out.
+    #[serde(with = "orgtrail_service::shape::duration")]
+    pub interval: Duration,
     /// How long after the end of an hour its digests are written. Files of that hour that are delivered later are listed
     /// in a backfill digest. Default: 30 min, above the delay with which CloudTrail delivers and agents find a file.
     #[serde(with = "orgtrail_service::shape::duration")]
@@ -234,7 +238,8 @@ impl Default for Deliver {
 
 impl Default for Digests {
     fn default() -> Self {
-        Self { delay: Duration::from_secs(30 * 60), on_stop: false, catch_up_max: Duration::from_secs(7 * 24 * 3600) }
+        let hour = Duration::from_secs(3600);
+        Self { interval: hour, delay: hour / 2, on_stop: false, catch_up_max: 7 * 24 * hour }
     }
 }
 
@@ -333,6 +338,10 @@ impl Config {
 
     fn check_digests(&self, problems: &mut Problems) {
         let hour = Duration::from_secs(3600);
+        let interval = self.digests.interval;
+        if interval.is_zero() || interval.subsec_nanos() > 0 || 3600 % interval.as_secs().max(1) != 0 {
+            problems.push("digests.interval", "not whole seconds that go into an hour; the default is 1h");
+        }
         if self.digests.delay > 24 * hour {
             problems.push("digests.delay", "over 24h: the default is 30m");
         }

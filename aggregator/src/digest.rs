@@ -33,7 +33,8 @@ use crate::deliver::put::{Cancelled, Destination, Put};
 use crate::journal::Journal;
 use crate::journal::digests::{Chain, PlannedDigest};
 use crate::journal::ledger::Place;
-use build::{HOUR, Span, hour_of};
+use build::Span;
+use cut::Interval;
 pub(crate) use keys::KeyList;
 pub use keys::PUBLIC_KEYS_FILE;
 
@@ -76,11 +77,11 @@ impl Digests {
             let now = self.clock.now().as_second();
             let delay = i64::try_from(self.settings.delay.as_secs()).unwrap_or(i64::MAX);
             // Of everything up to here, digests are due.
-            let due = hour_of(now - delay);
+            let due = self.interval().start(now - delay);
             let pause = match self.write_up_to(due).await {
                 Ok(()) => {
                     retry = RETRY_FIRST;
-                    Duration::from_secs(u64::try_from(due + HOUR + delay - now).unwrap_or(1).max(1))
+                    Duration::from_secs(u64::try_from(self.interval().end(due) + delay - now).unwrap_or(1).max(1))
                 }
                 Err(Stop::Cancelled) => return Ok(()),
                 Err(Stop::Fatal(error)) => return Err(error),
@@ -139,7 +140,7 @@ impl Digests {
         let mut begun = Vec::new();
         for place in self.journal(|journal, trail| journal.places_with_files(trail)).await? {
             chains.entry(place).or_insert_with_key(|place| {
-                let chain = cut::begin(end);
+                let chain = self.interval().begin(end);
                 begun.push((place.clone(), chain.clone()));
                 chain
             });
@@ -153,7 +154,7 @@ impl Digests {
                     region,
                     "digests.catch_up_max is over: the chain of digests begins anew"
                 );
-                *chain = Chain { backfills: std::mem::take(&mut chain.backfills), ..cut::begin(end) };
+                *chain = Chain { backfills: std::mem::take(&mut chain.backfills), ..self.interval().begin(end) };
                 begun.push((place.clone(), chain.clone()));
             }
         }
@@ -211,8 +212,8 @@ impl Digests {
         let of = place.clone();
         let oldest = self.journal(move |journal, trail| journal.unlisted_files(trail, &of, i64::MAX, 1)).await?;
         let oldest = oldest.first().map(|(_, file)| file.stamp);
-        let Some(span) = cut::next(&chain, oldest, end, taken) else { return Ok((place, None)) };
-        let (of, before) = (place.clone(), cut::files_before(&chain, span));
+        let Some(span) = self.interval().next(&chain, oldest, end, taken) else { return Ok((place, None)) };
+        let (of, before) = (place.clone(), self.interval().files_before(&chain, span));
         let files =
             self.journal(move |journal, trail| journal.unlisted_files(trail, &of, before, cut::FILES_MAX)).await?;
         let custody = if span.backfill {
@@ -320,6 +321,10 @@ impl Digests {
         let (journal, trail) = (self.journal.clone(), self.trail().to_owned());
         let done = tokio::task::spawn_blocking(move || work(&journal, &trail)).await;
         done.context("use the journal").and_then(|done| Ok(done?)).map_err(Stop::Fatal)
+    }
+
+    fn interval(&self) -> Interval {
+        Interval(i64::try_from(self.settings.interval.as_secs()).unwrap_or(3600))
     }
 
     fn trail(&self) -> &str {

@@ -3,11 +3,16 @@
 #![allow(clippy::unwrap_used)]
 
 mod agents;
+mod cloudwatch;
+mod console;
 mod crash;
+mod custody;
+mod digests;
 mod journal;
 mod late;
 mod main_path;
 mod reference;
+mod sealing;
 mod selectors;
 mod validate;
 mod verbs;

@@ -12,9 +12,6 @@ use crate::journal::digests::{Chain, Previous};
 use crate::journal::ledger::Place;
 use crate::trail::Trail;
 
-/// Seconds of an hour.
-pub(super) const HOUR: i64 = 3600;
-
 /// What a digest is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Span {
@@ -106,11 +103,6 @@ fn log_file(trail: &Trail, file: &DeliveredFile) -> LogFile {
         newest_event_time: file.event_times.map(|(_, newest)| time(newest)),
         oldest_event_time: file.event_times.map(|(oldest, _)| time(oldest)),
     }
-}
-
-/// The start of the hour that the second lies in.
-pub(super) fn hour_of(second: i64) -> i64 {
-    second - second.rem_euclid(HOUR)
 }
 
 fn time(second: i64) -> String {
