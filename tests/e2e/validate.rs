@@ -168,7 +168,7 @@ fn two_digests_deleted_one_after_the_other_are_both_missed() {
     assert_eq!(said.code, 1);
     assert!(said.has_error(&[&trail.digests[3], "INVALID: not found"]), "{:#?}", said.errors);
     // The hour of which the AWS CLI says nothing.
-    let parts = ["Digest chain", "none is there for 1 h between 2026-03-01T12:00:00Z and 2026-03-01T13:00:00Z"];
+    let parts = ["Digest chain", "none is there between 2026-03-01T12:00:00Z and 2026-03-01T13:00:00Z"];
     assert!(said.has_error(&parts), "{:#?}", said.errors);
     assert!(said.out.contains("3/4 digest files valid") || said.out.contains("4/5 digest files valid"), "{}", said.out);
     assert!(said.out.contains("1 findings in digest chains INVALID"), "{}", said.out);
@@ -181,7 +181,7 @@ fn the_oldest_digests_missing_is_told() {
         trail.objects.remove(&trail.digests[hour].clone()).unwrap();
     }
     let said = validate(&trail, &[]);
-    let parts = ["Digest chain", "deleted", "2 h between 2026-03-01T10:00:00Z and 2026-03-01T12:00:00Z"];
+    let parts = ["Digest chain", "deleted", "between 2026-03-01T10:00:00Z and 2026-03-01T12:00:00Z"];
     assert!(said.code == 1 && said.has_error(&parts), "{:#?}", said.errors);
 }
 

@@ -3,7 +3,7 @@
 //! Pure: is given each step of a walk, newest first, and says what is wrong. A hole that the signer declared (a digest
 //! without a previous one) is told as a restart and is no fault.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use orgtrail_event::digest::Digest;
 use orgtrail_event::key::{Folder, ObjectKey, classify};
 
@@ -25,6 +25,9 @@ pub(super) struct Continuity {
     covered_from: Option<Timestamp>,
     /// The valid digest that the walk came from.
     newer: Option<Newer>,
+    /// The longest time that a valid digest was about: what one that can't be read is taken to be about. The last one
+    /// before logging is stopped is shorter than the others.
+    span: Option<SignedDuration>,
 }
 
 /// What a digest says of the one before it.
@@ -43,7 +46,7 @@ struct Previous {
 impl Continuity {
     /// A walk over the time from `start` to `end`, made at `now`.
     pub(super) fn new(start: Timestamp, end: Timestamp, now: Timestamp) -> Self {
-        Self { start, until: end.min(now), covered_from: None, newer: None }
+        Self { start, until: end.min(now), covered_from: None, newer: None, span: None }
     }
 
     /// Takes the next step. `name` is what the digest is called.
@@ -51,10 +54,13 @@ impl Continuity {
         let mut found = Vec::new();
         let mut find = |what| found.push(Finding { name: name.to_owned(), what });
         let (starts, ends) = match &step.result {
-            Ok(sound) => (sound.start, sound.end),
-            // Its own word can't be trusted; by its key it ends then, and digests are for an hour.
+            Ok(sound) => {
+                self.span = self.span.max(Some(sound.start.duration_until(sound.end)));
+                (sound.start, sound.end)
+            }
+            // Its own word can't be trusted; by its key it ends then.
             Err(_) => match ends_at(&step.at.key) {
-                Some(ends) => (ends - hours(1), ends),
+                Some(ends) => (ends - self.span(), ends),
                 None => return found,
             },
         };
@@ -98,11 +104,16 @@ impl Continuity {
             return if needed { found(What::NoDigest { from: self.start, until: self.until }) } else { None };
         };
         // The signer's word that nothing came before; or else there are older digests, and none is there.
+        let span = self.span();
         let declared = self.newer.is_some_and(|newer| newer.previous.is_none());
-        if declared || covered < self.start + hours(1) {
+        if declared || covered < self.start + span {
             return None;
         }
         found(What::Deleted { from: self.start, until: covered })
+    }
+
+    fn span(&self) -> SignedDuration {
+        self.span.unwrap_or(hours(1))
     }
 
     /// A hole before what is covered: the digest after it names no earlier one, or names this one and so leads over it.

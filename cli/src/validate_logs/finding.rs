@@ -155,8 +155,7 @@ impl Finding {
     pub(super) fn detail(&self) -> String {
         match &self.what {
             What::Deleted { from, until } => format!(
-                "INVALID: digest files were deleted: none is there for {} h between {} and {}",
-                hours_between(*from, *until),
+                "INVALID: digest files were deleted: none is there between {} and {}",
                 display(*from),
                 display(*until)
             ),
