@@ -45,17 +45,19 @@ fn a_slow_trail_holds_no_other_back() {
     let (mut site, manifest) = Site::generated(&plan).unwrap();
     let stuck = site.root().join("stuck");
     std::fs::write(&stuck, "in the way").unwrap();
-    site.trail.push_str(&format!("[[trails]]\nname = \"stuck\"\nlocation = \"file://{}\"\n", stuck.display()));
+    let location = format!("location = \"file://{}\"\nevent_selectors = \"all\"\n", stuck.display());
+    site.trail.push_str(&format!("[[trails]]\nname = \"stuck\"\n{location}"));
     site.aggregator_more = "[deliver]\nmerge_wait = \"50ms\"\n".to_owned();
     site.configure(&manifest.sources).unwrap();
+    let records = manifest.records + manifest.insight_records;
     let mut aggregator = site.aggregator().unwrap();
     let mut agent = site.agent_once().unwrap();
     let began = Instant::now();
-    while site.aggregator_status().map_or(0, |status| status.trails[0].delivered) < manifest.records {
+    while site.aggregator_status().map_or(0, |status| status.trails[0].delivered) < records {
         assert!(began.elapsed() < Duration::from_secs(60), "the good trail was held back");
         std::thread::sleep(Duration::from_millis(50));
     }
-    assert_eq!(site.aggregator_status().unwrap().trails[1].pending, manifest.records);
+    assert_eq!(site.aggregator_status().unwrap().trails[1].pending, records);
     assert!(agent.is_running(), "delivered means by every trail");
     std::fs::remove_file(&stuck).unwrap();
     assert_eq!(agent.wait().unwrap().code(), Some(0), "{}", agent.output());

@@ -176,7 +176,8 @@ impl Site {
         let status = self.aggregator_status()?;
         let trail = &status.trails[0];
         ensure!(trail.balanced && trail.pending == 0, "the record ledger doesn't balance: {status:#?}");
-        ensure!(trail.delivered == manifest.records, "the ledger says {} were delivered", trail.delivered);
+        let expected = manifest.records + manifest.insight_records;
+        ensure!(trail.delivered == expected, "the ledger says {} were delivered", trail.delivered);
         Ok(())
     }
 }

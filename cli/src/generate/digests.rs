@@ -38,7 +38,6 @@ pub(super) struct Digests {
 /// A digest to put in place.
 pub(super) struct Signed {
     pub account: usize,
-    pub region: usize,
     pub key: String,
     pub json: Vec<u8>,
     pub metadata: BTreeMap<&'static str, String>,
@@ -86,7 +85,7 @@ impl Digests {
                         (SIGNATURE_METADATA, signature.clone()),
                         (SIGNATURE_ALGORITHM_METADATA, SIGNATURE_ALGORITHM.to_owned()),
                     ]);
-                    put(Signed { account, region, key: digest.digest_s3_object.clone(), json, metadata })?;
+                    put(Signed { account, key: digest.digest_s3_object.clone(), json, metadata })?;
                     previous = Some((digest, hash, signature));
                 }
             }

@@ -21,6 +21,8 @@ pub struct Manifest {
     pub json_bytes: u64,
     /// Bytes of all files as they stand in the buckets.
     pub stored_bytes: u64,
+    /// Records in Insight files, all different; not among `records`.
+    pub insight_records: u64,
     /// Number of files of each kind.
     pub files: BTreeMap<FileKind, u64>,
     /// Different records of each account (`recipientAccountId`).

@@ -35,6 +35,9 @@ pub(super) fn extras(plan: &Plan, organization: &Organization) -> Vec<Extra> {
     extras
 }
 
+/// Records of an Insight file.
+pub(super) const INSIGHT_RECORDS: u64 = 2;
+
 /// The Start and the End of one Insight: same shared id, own event ids, and no caller.
 fn insight(account: &str, region: &str, stamp: i64, random: &mut Random) -> String {
     let mut uuid = || {

@@ -64,6 +64,7 @@ pub(super) fn run(
             duplicates: 0,
             json_bytes: 0,
             stored_bytes: 0,
+            insight_records: 0,
             files: Default::default(),
             by_account: Default::default(),
             sources: organization.sources.iter().filter(|source| !source.accounts.is_empty()).cloned().collect(),
@@ -87,6 +88,9 @@ pub(super) fn run(
         let bytes = if extra.compress { run.deflater.deflate(&extra.content) } else { extra.content };
         run.shelf.put(&organization.sources[extra.source].path(out, &extra.file.key), &bytes)?;
         run.manifest.add(extra.file.kind, 0, 0, bytes.len());
+        if extra.file.kind == FileKind::Insight {
+            run.manifest.insight_records += others::INSIGHT_RECORDS;
+        }
         run.manifest.others.push(extra.file);
         report(&run.manifest);
     }
