@@ -78,3 +78,39 @@ impl<T: Send + 'static> InOrder<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn results_come_in_the_order_of_asking_whatever_takes_how_long() {
+        let mut work = InOrder::new();
+        for number in 0..20_u64 {
+            if number % 5 == 0 {
+                work.push(number);
+            } else {
+                work.spawn(async move {
+                    tokio::time::sleep(Duration::from_millis(20 - number)).await;
+                    number
+                });
+            }
+        }
+        assert_eq!(work.running(), 16);
+        assert_eq!(work.try_next().unwrap().unwrap(), 0);
+        assert!(work.try_next().is_none() && work.len() == 19, "the next one is not there yet, and stays");
+        for number in 1..20 {
+            assert_eq!(work.next().await.unwrap().unwrap(), number);
+        }
+        assert!(work.next().await.is_none() && work.running() == 0);
+    }
+
+    #[tokio::test]
+    async fn a_task_that_panics_is_an_error_and_not_silence() {
+        let mut work = InOrder::<u32>::new();
+        work.spawn(async { panic!("on purpose") });
+        assert!(work.next().await.unwrap().is_err());
+    }
+}
