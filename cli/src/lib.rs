@@ -9,6 +9,7 @@ pub mod generate;
 pub mod keys;
 pub mod port;
 pub mod quarantine;
+pub mod replay;
 mod runtime;
 pub mod selectors;
 pub mod setup;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use orgtrail_cli::{config_check, demo, keys, quarantine, selectors, status, up, validate_logs};
+use orgtrail_cli::{config_check, demo, keys, quarantine, replay, selectors, state, status, up, validate_logs};
 use orgtrail_service::run::arguments;
 
 /// An organization trail that you own.
@@ -28,14 +28,19 @@ enum Verb {
     /// What could not be processed: list, show, retry, drop.
     #[command(subcommand)]
     Quarantine(quarantine::Verb),
-    /// Validate log files and digests.
-    ValidateLogs(Box<validate_logs::Arguments>),
     /// Keys that sign digests and seal the aggregator's disk: create, list, public.
     #[command(subcommand)]
     Keys(keys::Verb),
+    /// The state folder of a stopped aggregator: reseal.
+    #[command(subcommand)]
+    State(state::Verb),
+    /// Validate log files and digests.
+    ValidateLogs(Box<validate_logs::Arguments>),
     /// Which records a trail takes, and why: test.
     #[command(subcommand)]
     Selectors(selectors::Verb),
+    /// Deliver again what a trail holds, to another destination.
+    Replay(Box<replay::Arguments>),
     /// Configuration files.
     #[command(subcommand)]
     Config(ConfigVerb),
@@ -57,9 +62,11 @@ fn main() -> ExitCode {
         Verb::Up(arguments) => up::run(arguments),
         Verb::Status(arguments) => status::run(arguments),
         Verb::Quarantine(verb) => quarantine::run(verb),
-        Verb::ValidateLogs(arguments) => validate_logs::run(*arguments),
         Verb::Keys(verb) => keys::run(verb),
+        Verb::State(verb) => state::run(verb),
+        Verb::ValidateLogs(arguments) => validate_logs::run(*arguments),
         Verb::Selectors(verb) => selectors::run(verb),
+        Verb::Replay(arguments) => replay::run(&arguments),
         Verb::Config(ConfigVerb::Check(arguments)) => config_check::run(arguments),
     }
 }
