@@ -115,15 +115,7 @@ impl App {
         tracing::info!(aggregator.address = %address, journal.epoch = self.journal.epoch(), "aggregator is up");
         let mut tasks = Tasks::new(self.cancel.clone());
         let status_file = self.status_file();
-        let pages = Pages {
-            health: self.health.clone(),
-            metrics: self.registry.clone(),
-            status: {
-                let file = status_file.clone();
-                Arc::new(move || file.document())
-            },
-        };
-        let cancel = self.cancel.clone();
+        let (pages, cancel) = (self.pages(&status_file), self.cancel.clone());
         tasks.spawn("http", async move { Ok(self.http.serve(pages, cancel).await?) });
         tasks.spawn("status", status_file.clone().run(self.cancel.clone()));
         let cancel = self.cancel.clone();
@@ -165,21 +157,7 @@ impl App {
             cancel: self.cancel.clone(),
         };
         let service = Service::new(&self.config, scanners, context);
-        let message_bytes_max = self.config.ingest.message_bytes_max.as_usize();
-        let service = orgtrail_proto::service(Arc::new(Shared(Arc::new(service))), message_bytes_max);
-        let mut server = tonic::transport::Server::builder()
-            .http2_keepalive_interval(Some(std::time::Duration::from_secs(20)))
-            .initial_stream_window_size(Some(4 << 20))
-            .initial_connection_window_size(Some(16 << 20));
-        if let Some(tls) = &self.config.tls {
-            server = server.tls_config(tls.server()?)?;
-        }
-        let router = server.add_service(service);
-        let incoming = TcpListenerStream::new(self.listener);
-        let cancel = self.cancel.clone();
-        tasks.spawn("ingest", async move {
-            Ok(router.serve_with_incoming_shutdown(incoming, cancel.cancelled_owned()).await?)
-        });
+        tasks.spawn("ingest", serve(&self.config, service, self.listener, self.cancel.clone())?);
         let ended = tasks.join().await;
         if ended.is_ok() {
             for trail in closing {
@@ -190,6 +168,11 @@ impl App {
         tokio::task::spawn_blocking(move || status_file.write()).await??;
         drop(self.state_dir);
         ended
+    }
+
+    fn pages(&self, status_file: &StatusFile) -> Pages {
+        let file = status_file.clone();
+        Pages { health: self.health.clone(), metrics: self.registry.clone(), status: Arc::new(move || file.document()) }
     }
 
     fn status_file(&self) -> StatusFile {
@@ -214,6 +197,27 @@ impl App {
             provider,
         )
     }
+}
+
+/// The gRPC server for agents, until cancelled.
+fn serve(
+    config: &Config,
+    service: Service,
+    listener: TcpListener,
+    cancel: CancellationToken,
+) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + Send + use<>> {
+    let message_bytes_max = config.ingest.message_bytes_max.as_usize();
+    let service = orgtrail_proto::service(Arc::new(Shared(Arc::new(service))), message_bytes_max);
+    let mut server = tonic::transport::Server::builder()
+        .http2_keepalive_interval(Some(std::time::Duration::from_secs(20)))
+        .initial_stream_window_size(Some(4 << 20))
+        .initial_connection_window_size(Some(16 << 20));
+    if let Some(tls) = &config.tls {
+        server = server.tls_config(tls.server()?)?;
+    }
+    let router = server.add_service(service);
+    let incoming = TcpListenerStream::new(listener);
+    Ok(async move { Ok(router.serve_with_incoming_shutdown(incoming, cancel.cancelled_owned()).await?) })
 }
 
 /// Those that read the journal, each from a cursor of its own.

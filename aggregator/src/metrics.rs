@@ -12,7 +12,8 @@ use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
 
-use crate::journal::Journal;
+use crate::journal::ledger::{Delivered, Ingested, Place};
+use crate::journal::{Books, Journal};
 
 type Labels = Vec<(&'static str, String)>;
 
@@ -137,104 +138,21 @@ impl Ledger {
 impl Collector for Ledger {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let books = self.journal.books();
-        let usage = self.journal.usage();
         let mut out = Out { encoder: &mut encoder };
-        let place = |(account, region): &(String, String)| [("account", account.clone()), ("region", region.clone())];
-        let ingested = &books.ledger.ingested;
-        let rows = || ingested.iter();
-        out.counters(
-            "records_read",
-            "Records read, bad stretches included",
-            rows().map(|(p, r)| (place(p).to_vec(), r.read)),
-        )?;
-        out.counters(
-            "records_duplicate",
-            "Records left out as duplicates",
-            rows().map(|(p, r)| (place(p).to_vec(), r.duplicate)),
-        )?;
-        out.counters(
-            "records_quarantined",
-            "Bad stretches of files",
-            rows().map(|(p, r)| (place(p).to_vec(), r.quarantined)),
-        )?;
-        out.counters(
-            "records_id_conflict",
-            "Records kept although their eventID came over other bytes before",
-            rows().map(|(p, r)| (place(p).to_vec(), r.id_conflicts)),
-        )?;
-        out.counters(
-            "objects_taken",
-            "Objects taken into the journal",
-            rows().map(|(p, r)| (place(p).to_vec(), r.objects)),
-        )?;
-        out.gauges(
-            "newest_event_timestamp_seconds",
-            "Newest eventTime taken",
-            rows().map(|(p, r)| (place(p).to_vec(), r.newest_event)),
-        )?;
-        let delivered: Vec<_> = books
-            .ledger
-            .delivered
-            .iter()
-            .flat_map(|(trail, rows)| {
-                rows.iter().map(move |(p, row)| {
-                    let mut labels = place(p).to_vec();
-                    labels.push(("destination", trail.clone()));
-                    (labels, row)
-                })
-            })
-            .collect();
-        let rows = || delivered.iter();
-        out.counters("records_delivered", "Records in the destination", rows().map(|(l, r)| (l.clone(), r.delivered)))?;
-        out.counters(
-            "records_filtered",
-            "Records that the trail's selectors passed over",
-            rows().map(|(l, r)| (l.clone(), r.filtered)),
-        )?;
-        let diverted = rows().flat_map(|(labels, row)| {
-            row.diverted.iter().map(|(reason, count)| {
-                let mut labels = labels.clone();
-                labels.push(("reason", reason.clone()));
-                (labels, *count)
-            })
-        });
-        out.counters(
-            "records_diverted",
-            "Records that the destination doesn't take; the trail's objects hold them",
-            diverted,
-        )?;
-        out.counters(
-            "records_replayed",
-            "Records delivered again by a replay",
-            rows().map(|(l, r)| (l.clone(), r.replayed)),
-        )?;
-        out.counters("objects_delivered", "Objects in the destination", rows().map(|(l, r)| (l.clone(), r.objects)))?;
-        out.counters("delivered_bytes", "gzip bytes in the destination", rows().map(|(l, r)| (l.clone(), r.bytes)))?;
-        out.gauges(
-            "newest_delivered_object_timestamp_seconds",
-            "Stamp of the newest file in the destination",
-            rows().map(|(l, r)| (l.clone(), r.newest_stamp)),
-        )?;
+        out.taken(&books)?;
+        out.delivered(&books)?;
+        let cursors =
+            books.cursors.iter().map(|(name, cursor)| (vec![("destination", name.clone())], signed(cursor.pending)));
+        out.gauges("records_pending", "Records in the journal that the destination waits for", cursors)?;
         let (waiting, dropped) = self.journal.notices_waiting_and_dropped();
-        out.gauges(
-            "notifications_waiting",
-            "Notifications to be published",
-            std::iter::once((Vec::new(), signed(waiting))),
-        )?;
         out.counters(
             "notifications_dropped",
             "Notifications given up because too many waited; the files are delivered all the same",
             std::iter::once((Vec::new(), dropped)),
         )?;
-        out.counters(
-            "source_digests",
-            "Verified digests of sources taken",
-            ingested.iter().map(|(p, r)| (place(p).to_vec(), r.source_digests)),
-        )?;
-        let cursors =
-            books.cursors.iter().map(|(name, cursor)| (vec![("destination", name.clone())], signed(cursor.pending)));
-        out.gauges("records_pending", "Records in the journal that the destination waits for", cursors)?;
+        let usage = self.journal.usage();
         for (name, help, value) in [
+            ("notifications_waiting", "Notifications to be published", waiting),
             ("journal_payload_bytes", "gzip bytes that wait for delivery", usage.payload_bytes),
             ("journal_capacity_bytes", "gzip bytes that may wait for delivery", usage.capacity),
             ("journal_disk_bytes", "Bytes of the journal's folder", usage.disk_bytes),
@@ -244,6 +162,68 @@ impl Collector for Ledger {
             out.gauges(name, help, std::iter::once((Vec::new(), signed(value))))?;
         }
         Ok(())
+    }
+}
+
+fn labels((account, region): &Place) -> Labels {
+    vec![("account", account.clone()), ("region", region.clone())]
+}
+
+impl Out<'_, '_> {
+    /// What came in, by account and region.
+    fn taken(&mut self, books: &Books) -> std::fmt::Result {
+        type Value = fn(&Ingested) -> u64;
+        let counters: [(&str, &str, Value); 6] = [
+            ("records_read", "Records read, bad stretches included", |row| row.read),
+            ("records_duplicate", "Records left out as duplicates", |row| row.duplicate),
+            ("records_quarantined", "Bad stretches of files", |row| row.quarantined),
+            ("records_id_conflict", "Records kept although their eventID came over other bytes before", |row| {
+                row.id_conflicts
+            }),
+            ("objects_taken", "Objects taken into the journal", |row| row.objects),
+            ("source_digests", "Verified digests of sources taken", |row| row.source_digests),
+        ];
+        let rows = || books.ledger.ingested.iter();
+        for (name, help, value) in counters {
+            self.counters(name, help, rows().map(|(place, row)| (labels(place), value(row))))?;
+        }
+        let newest = rows().map(|(place, row)| (labels(place), row.newest_event));
+        self.gauges("newest_event_timestamp_seconds", "Newest eventTime taken", newest)
+    }
+
+    /// What each destination holds, by account and region.
+    fn delivered(&mut self, books: &Books) -> std::fmt::Result {
+        type Value = fn(&Delivered) -> u64;
+        let counters: [(&str, &str, Value); 5] = [
+            ("records_delivered", "Records in the destination", |row| row.delivered),
+            ("records_filtered", "Records that the trail's selectors passed over", |row| row.filtered),
+            ("records_replayed", "Records delivered again by a replay", |row| row.replayed),
+            ("objects_delivered", "Objects in the destination", |row| row.objects),
+            ("delivered_bytes", "gzip bytes in the destination", |row| row.bytes),
+        ];
+        let with = |place: &Place, destination: &str| {
+            let mut labels = labels(place);
+            labels.push(("destination", destination.to_owned()));
+            labels
+        };
+        let rows = || {
+            let by_destination = books.ledger.delivered.iter();
+            by_destination.flat_map(|(name, rows)| rows.iter().map(move |(place, row)| (with(place, name), row)))
+        };
+        for (name, help, value) in counters {
+            self.counters(name, help, rows().map(|(labels, row)| (labels, value(row))))?;
+        }
+        let diverted = rows().flat_map(|(labels, row)| {
+            row.diverted.iter().map(move |(reason, count)| {
+                let mut labels = labels.clone();
+                labels.push(("reason", reason.clone()));
+                (labels, *count)
+            })
+        });
+        let help = "Records that the destination doesn't take; the trail's objects hold them";
+        self.counters("records_diverted", help, diverted)?;
+        let newest = rows().map(|(labels, row)| (labels, row.newest_stamp));
+        self.gauges("newest_delivered_object_timestamp_seconds", "Stamp of the newest file in the destination", newest)
     }
 }
 

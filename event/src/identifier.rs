@@ -15,7 +15,7 @@ pub fn check_trail_name(name: &str) -> Result<(), String> {
     let ends = [bytes.first(), bytes.last()].into_iter().flatten().all(u8::is_ascii_alphanumeric);
     let allowed = bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || punctuation(byte));
     let apart = bytes.windows(2).all(|pair| !(punctuation(&pair[0]) && punctuation(&pair[1])));
-    let address = name.parse::<std::net::Ipv4Addr>().is_ok();
+    let address = name.parse::<core::net::Ipv4Addr>().is_ok();
     if (3..=128).contains(&bytes.len()) && ends && allowed && apart && !address {
         return Ok(());
     }

@@ -14,13 +14,13 @@ use rand::{Rng, SeedableRng};
 
 const KILLS: u32 = 50;
 
-/// A site whose digests cover a second each.
+/// A site whose digests cover five seconds each.
 fn site(records: u64, on_stop: bool) -> (Site, orgtrail_cli::generate::Manifest) {
     let plan = Plan { hours: 3, corrupt_share: 0.0, ..Plan::default() }.with_records(records);
     let (mut site, manifest) = Site::generated(&plan).unwrap();
     new_key(&mut site, "signing.pem");
     site.aggregator_more = format!(
-        "[deliver]\nmerge_wait = \"100ms\"\n[digests]\ninterval = \"1s\"\ndelay = \"0s\"\non_stop = {on_stop}\n"
+        "[deliver]\nmerge_wait = \"100ms\"\n[digests]\ninterval = \"5s\"\ndelay = \"0s\"\non_stop = {on_stop}\n"
     );
     site.configure(&manifest.sources).unwrap();
     (site, manifest)
@@ -112,7 +112,7 @@ fn fifty_kills_leave_no_time_without_a_digest_and_none_with_two() {
     // A run in good order, long enough for the intervals that are missing.
     let mut aggregator = site.aggregator().unwrap();
     assert_eq!(site.agent_once().unwrap().wait().unwrap().code(), Some(0));
-    std::thread::sleep(Duration::from_secs(3));
+    std::thread::sleep(Duration::from_secs(7));
     assert!(aggregator.stop().unwrap().success());
     site.assert_delivered_exactly(&manifest).unwrap();
     let waiting = || site.aggregator_status().unwrap().trails[0].digests.clone().unwrap();
@@ -128,7 +128,7 @@ fn a_new_signing_key_goes_on_with_the_chain_and_old_digests_stay_valid() {
     new_key(&mut site, "second.pem");
     site.configure(&manifest.sources).unwrap();
     let mut aggregator = site.aggregator().unwrap();
-    std::thread::sleep(Duration::from_secs(2));
+    std::thread::sleep(Duration::from_secs(6));
     assert!(aggregator.stop().unwrap().success());
     assert_whole(&site);
     let (chains, _) = digests(&site.trail_dir());
