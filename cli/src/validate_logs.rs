@@ -54,6 +54,9 @@ const FOLDERS: usize = 8;
 /// Results of a folder that wait for those before it to be told.
 const TOLD_AHEAD: usize = 1024;
 
+/// CloudTrail began in November 2013: no digest is older.
+const FIRST_DIGEST: &str = "2013-11-01T00:00:00Z";
+
 /// Validate log files and digests: AWS's trails and our own, where they lie or as copies elsewhere.
 ///
 /// Prints what `aws cloudtrail validate-logs` prints, and below it what that does not look for.
@@ -75,9 +78,10 @@ pub struct Arguments {
     /// The trail's name, where there are several.
     #[arg(long, value_name = "NAME", conflicts_with = "trail_arn")]
     trail: Option<String>,
-    /// Validate digests that end at or after this time (UTC), such as 2026-03-01T10:00:00Z.
-    #[arg(long, value_name = "TIME", value_parser = time::parse)]
-    start_time: Timestamp,
+    /// Validate digests that end at or after this time (UTC), such as 2026-03-01T10:00:00Z. Default with --config and
+    /// --location: from the first on.
+    #[arg(long, value_name = "TIME", value_parser = time::parse, required_unless_present_any = ["config", "location"])]
+    start_time: Option<Timestamp>,
     /// Validate up to this time. Default: now.
     #[arg(long, value_name = "TIME", value_parser = time::parse)]
     end_time: Option<Timestamp>,
@@ -117,7 +121,8 @@ pub fn run(arguments: Arguments) -> ExitCode {
 
 fn start(arguments: &Arguments) -> anyhow::Result<Exit> {
     let now = clock::system().now();
-    let range = Range { start: arguments.start_time, end: arguments.end_time.unwrap_or(now), now };
+    let start = arguments.start_time.unwrap_or_else(|| FIRST_DIGEST.parse().expect("a time"));
+    let range = Range { start, end: arguments.end_time.unwrap_or(now), now };
     ensure!(range.start <= range.end, "--start-time must not be after --end-time");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
     runtime.block_on(validate(arguments, range))
