@@ -36,7 +36,7 @@ use crate::journal::ledger::Place;
 use build::Span;
 use cut::Interval;
 pub(crate) use keys::KeyList;
-pub use keys::PUBLIC_KEYS_FILE;
+pub use keys::{NO_END, PUBLIC_KEYS_FILE};
 
 /// Accounts and regions whose digests are made together: one write to the journal for each step of all of them.
 const PLACES_AT_ONCE: usize = 64;

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
-use orgtrail_aggregator::digest::PUBLIC_KEYS_FILE;
+use orgtrail_aggregator::digest::{NO_END, PUBLIC_KEYS_FILE};
 use orgtrail_cloud::key_service::LocalKeyService;
 use orgtrail_cloud::signer::LocalSigner;
 use orgtrail_cloud::{Connection, Signer, open_signer};
@@ -18,11 +18,9 @@ use orgtrail_event::digest::{ListedKey, PublicKey, PublicKeys};
 use orgtrail_service::clock;
 use orgtrail_service::run::Exit;
 
+use crate::runtime::block_on;
 use crate::setup::{Content, load};
 use crate::terminal::{end, table};
-
-/// Until when a key that signs now is listed. The aggregator writes the same of a key in use.
-const NO_END: &str = "2099-12-31T23:59:59Z";
 
 /// What to do with keys.
 #[derive(Debug, Subcommand)]
@@ -155,10 +153,6 @@ fn public_text(key_id: &str) -> anyhow::Result<String> {
 
 async fn public_key(signer: &dyn Signer) -> anyhow::Result<PublicKey> {
     Ok(PublicKey::from_der(&signer.public_key().await?)?)
-}
-
-fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use orgtrail_aggregator::seal::{Report, reseal};
 use orgtrail_service::clock;
 use orgtrail_service::run::Exit;
 
+use crate::runtime::block_on;
 use crate::setup::{Content, load};
 use crate::terminal::{count, end, progress};
 
@@ -60,10 +61,9 @@ fn work(config: &Config, from_key: Option<&str>) -> anyhow::Result<Report> {
         told.set_length(now.total);
         told.set_position(now.done);
     });
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let report = runtime.block_on(resealing);
+    let report = block_on(async { Ok(resealing.await?) });
     bar.finish_and_clear();
-    Ok(report?)
+    report
 }
 
 fn text(config: &Config, report: &Report) -> String {

@@ -294,15 +294,10 @@ impl TrailConfig {
         {
             problems.push("organization_id", format!("\"{id}\" is not o- and 10 to 32 lower-case letters and digits"));
         }
-        for (key, account) in self
-            .account_id
-            .iter()
-            .map(|account| ("account_id".to_owned(), account))
-            .chain(self.accounts.iter().enumerate().map(|(index, account)| (format!("accounts[{index}]"), account)))
+        if let Some(account) = &self.account_id
+            && !is_account(account)
         {
-            if !is_account(account) {
-                problems.push(key, format!("\"{account}\" is not 12 digits"));
-            }
+            problems.push("account_id", format!("\"{account}\" is not 12 digits"));
         }
         if matches!(self.location, Some(Location::File { .. })) {
             for (key, given) in [("kms_key_id", self.kms_key_id.is_some()), ("lifecycle", self.lifecycle.is_some())] {

@@ -16,7 +16,7 @@ use orgtrail_service::durable;
 pub const PUBLIC_KEYS_FILE: &str = "public-keys.json";
 
 /// Until when a key is listed that has not been replaced.
-const NO_END: &str = "2099-12-31T23:59:59Z";
+pub const NO_END: &str = "2099-12-31T23:59:59Z";
 
 /// The list of a state folder.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use orgtrail_cloud::key_service::LocalKeyService;
 use orgtrail_cloud::signer::LocalSigner;
 
 use super::ORGANIZATION;
-use crate::generate::Manifest;
+use crate::generate::{Manifest, PUBLIC_KEYS};
 use crate::port::free_port;
 
 const HEAD: &str = "# Written by `orgtrail demo`. Every key: docs/configuration.md\n";
@@ -46,8 +46,13 @@ fn agent(dir: &Path, port: u16, manifest: &Manifest) -> String {
     );
     for source in &manifest.sources {
         let location = source.folder(&dir.join("sources"));
-        write!(text, "\n[[sources]]\nname = \"{}\"\nlocation = \"file://{}\"\n", source.bucket, location.display())
-            .expect("text grows");
+        write!(
+            text,
+            "\n[[sources]]\nname = \"{}\"\nlocation = \"file://{}\"\ndigest_keys = \"file://{at}/sources/{PUBLIC_KEYS}\"\n",
+            source.bucket,
+            location.display()
+        )
+        .expect("text grows");
     }
     text
 }
