@@ -18,7 +18,9 @@ fn the_demo_ends_with_a_checked_trail_and_a_second_run_continues() {
     for part in ["RECORDS", "OBJECTS", "exactly once", "Try next", "org-trail/AWSLogs/o-exampleorg1"] {
         assert!(first.contains(part), "{part} is missing in\n{first}");
     }
-    for part in ["sources", "org-trail", "agent.toml", "aggregator.toml"] {
+    for part in
+        ["sources", "org-trail", "keys", "agent.toml", "aggregator.toml", "console.toml", "notifications.ndjson"]
+    {
         assert!(Path::new(&folder).join(part).exists(), "{part}");
     }
     let (code, second, errors) = run("orgtrail", &demo).unwrap();
@@ -29,8 +31,13 @@ fn the_demo_ends_with_a_checked_trail_and_a_second_run_continues() {
     assert_eq!(code, 2, "damaged files are in quarantine, and nothing runs");
     let status: Value = serde_json::from_str(&status).unwrap();
     let processes = status["processes"].as_array().unwrap();
-    assert_eq!(processes.len(), 2);
-    assert!(processes.iter().all(|process| process["running"] == false));
+    let stopped: Vec<_> = processes.iter().filter(|process| process["running"] == false).collect();
+    assert_eq!((processes.len(), stopped.len()), (3, 2), "agent and aggregator; the console keeps no state");
+    let digests = &processes.iter().find(|process| process["process"] == "orgtrail-aggregator").unwrap()["status"];
+    assert!(digests["trails"][0]["digests"]["digests"].as_u64().unwrap() > 0, "{digests}");
+    let (code, output, errors) = run("orgtrail", &["validate-logs", "--config", &folder]).unwrap();
+    assert_eq!(code, 0, "{output}\n{errors}");
+    assert!(output.contains("log files valid"), "{output}");
 }
 
 #[test]
