@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, reason = "what a test needs and does not get fails it")]
 
+mod emulator_cloudwatch;
 mod emulator_faults;
 mod emulator_ministack;
 mod emulator_moto;
