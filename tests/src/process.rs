@@ -24,6 +24,12 @@ pub fn program(name: &str) -> PathBuf {
         let mut build = Command::new(cargo);
         // The whole workspace, so that nothing is compiled a second time with other features than the tests have.
         build.args(["build", "--quiet", "--locked", "--bins", "--workspace"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+        // What cargo tells a running test. ring's build script looks at these: with them it, and all that uses it, would be
+        // compiled anew here and then again by the next build from a shell.
+        let told = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        for name in told.filter(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
+            build.env_remove(name);
+        }
         if folder.ends_with("release") {
             build.arg("--release");
         }
