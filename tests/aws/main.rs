@@ -12,8 +12,10 @@ mod emulator_ministack;
 mod emulator_moto;
 mod emulator_pipeline;
 mod emulator_roles;
+mod emulator_sealing;
 mod emulator_seams;
 mod emulator_validation;
+mod emulator_verdicts;
 
 use orgtrail_cloud::admin::Admin;
 use orgtrail_cloud::{Connection, Location, ObjectStore, open_store};
