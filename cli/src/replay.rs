@@ -121,11 +121,11 @@ fn replay(arguments: &Arguments) -> anyhow::Result<Exit> {
     follow(&jobs, config, job, arguments.json)
 }
 
-fn aggregators(config: &Path) -> anyhow::Result<Vec<Box<Config>>> {
+fn aggregators(config: &Path) -> anyhow::Result<Vec<Config>> {
     let files = load(config)?.into_iter();
     let found: Vec<_> = files
         .filter_map(|file| match file.content {
-            Content::Aggregator(config) => Some(config),
+            Content::Aggregator(config) => Some(*config),
             _ => None,
         })
         .collect();
@@ -135,7 +135,7 @@ fn aggregators(config: &Path) -> anyhow::Result<Vec<Box<Config>>> {
     Ok(found)
 }
 
-fn aggregator_of<'c>(aggregators: &'c [Box<Config>], trail: &str) -> anyhow::Result<&'c Config> {
+fn aggregator_of<'c>(aggregators: &'c [Config], trail: &str) -> anyhow::Result<&'c Config> {
     let mut with = aggregators.iter().filter(|config| config.trails.iter().any(|one| one.name == trail));
     let names = || {
         let names = aggregators.iter().flat_map(|config| &config.trails).map(|trail| trail.name.as_str());
@@ -177,7 +177,7 @@ fn destination(config: &Config, trail: &str, given: Option<&str>) -> anyhow::Res
     }
 }
 
-fn find<'c>(aggregators: &'c [Box<Config>], id: &str) -> anyhow::Result<(Jobs, &'c Config, Job)> {
+fn find<'c>(aggregators: &'c [Config], id: &str) -> anyhow::Result<(Jobs, &'c Config, Job)> {
     for config in aggregators {
         let jobs = Jobs::of(&config.state_dir);
         match jobs.read(id) {
@@ -189,7 +189,7 @@ fn find<'c>(aggregators: &'c [Box<Config>], id: &str) -> anyhow::Result<(Jobs, &
     bail!("no replay has the id {id}: see `orgtrail replay --list`")
 }
 
-fn list(aggregators: &[Box<Config>], json: bool) -> anyhow::Result<Exit> {
+fn list(aggregators: &[Config], json: bool) -> anyhow::Result<Exit> {
     let (mut jobs, mut damaged) = (Vec::new(), false);
     for config in aggregators {
         for job in Jobs::of(&config.state_dir).list()? {
@@ -374,7 +374,7 @@ mod tests {
 
     #[test]
     fn a_trail_is_found_or_the_others_are_named() {
-        let aggregators = [Box::new(config("[[trails]]\nname = \"a\"\nlocation = \"file:///a\"\n"))];
+        let aggregators = [config("[[trails]]\nname = \"a\"\nlocation = \"file:///a\"\n")];
         assert!(aggregator_of(&aggregators, "a").is_ok());
         let error = aggregator_of(&aggregators, "b").expect_err("none").to_string();
         assert!(error.contains("there are: a"), "{error}");
