@@ -101,7 +101,7 @@ fn a_run_with_once_leaves_digests_whose_keys_it_cannot_read_and_the_next_takes_t
 #[test]
 fn a_running_agent_takes_digests_when_their_key_comes() {
     // Digests of this hour, so that they may wait.
-    let plan = Plan { end: jiff::Timestamp::now(), ..small() };
+    let plan = Plan { end: orgtrail_service::clock::system().now(), ..small() };
     let (site, manifest) = Site::generated(&plan).unwrap();
     let keys = site.root().join("keys.json");
     std::fs::write(&keys, "{\"PublicKeyList\":[]}").unwrap();

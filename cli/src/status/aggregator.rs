@@ -2,6 +2,7 @@
 
 use bytesize::ByteSize;
 use jiff::Timestamp;
+use orgtrail_aggregator::replay::job::JobSummary;
 use orgtrail_aggregator::status::{Place, Status, TrailStatus};
 
 use super::{reasons, since};
@@ -23,6 +24,7 @@ pub(crate) fn text(status: &Status, now: Timestamp) -> (String, bool) {
         if status.agents_connected.is_empty() { "none".to_owned() } else { status.agents_connected.join(", ") },
         reasons(&status.quarantine, "empty"),
     ));
+    parts.extend(status.replays.iter().filter(|job| !job.state.is_over()).map(replay));
     for degraded in &status.health.degraded {
         parts.push(format!("degraded: {}: {} (since {})", degraded.part, degraded.reason, degraded.since));
     }
@@ -83,6 +85,20 @@ fn more(trail: &TrailStatus, now: Timestamp) -> Option<String> {
         lines.push(format!("{} replays: {} records", trail.name, count(trail.replayed)));
     }
     (!lines.is_empty()).then(|| lines.join("\n"))
+}
+
+fn replay(job: &JobSummary) -> String {
+    let waits = job.waits_for.iter().map(|what| format!(", waits for {what}")).collect::<String>();
+    format!(
+        "replay {}: {} to {}, {} of {} day folders, {} objects, {} records{waits}",
+        job.id,
+        job.trail,
+        job.destination,
+        count(job.days_done),
+        count(job.days),
+        count(job.taken),
+        count(job.records),
+    )
 }
 
 /// Lag by account and region; the last columns are how far each trail is.
