@@ -4,6 +4,7 @@
 //! AWS CLI is.
 
 use std::process::{Command, Output};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use orgtrail_tests::emulator::Emulator;
@@ -42,7 +43,7 @@ impl Said {
 /// Validates with both and compares. Gives what both said, and our own output whole.
 fn compare(emulator: &Emulator, trail: &SignedTrail, start: Timestamp, end: Timestamp, case: &str) -> (Said, String) {
     let plan = &trail.plan;
-    let served = ServedBucket::start(&plan.bucket, trail.objects.clone(), public_keys_json()).unwrap();
+    let served = ServedBucket::start(&plan.bucket, trail.objects.clone(), public_keys_json(), Duration::ZERO).unwrap();
     let (arn, start, end) = (plan.arn(), start.to_string(), end.to_string());
     let mut arguments = vec!["--trail-arn", &arn, "--s3-bucket", &plan.bucket, "--region", &plan.region, "--verbose"];
     arguments.extend(["--start-time", &start, "--end-time", &end]);
@@ -87,10 +88,16 @@ fn edit(trail: &mut SignedTrail, key: &str, change: impl FnOnce(&mut Vec<u8>)) {
     trail.replace_bytes(key, bytes);
 }
 
-const TAMPERINGS: [(&str, Tamper); 17] = [
+const TAMPERINGS: [(&str, Tamper); 18] = [
+    // Not the newest: that is only missed after two hours of grace, and by the AWS CLI never.
     ("digest removed", |trail, random| {
         let key = any_digest(trail, random);
-        trail.objects.remove(&key);
+        if Some(&key) != trail.digests.last() {
+            trail.objects.remove(&key);
+        }
+    }),
+    ("newest digest removed", |trail, _| {
+        trail.objects.remove(trail.digests.last().unwrap());
     }),
     ("log removed", |trail, random| {
         let key = any_log(trail, random);
@@ -176,12 +183,16 @@ fn each_tampering_is_told_as_the_aws_cli_tells_it_on_an_emulator() {
     let Some(emulator) = Emulator::ministack(false) else { return };
     for (index, (case, tamper)) in TAMPERINGS.into_iter().enumerate() {
         let prefix = if index % 2 == 0 { "" } else { "audit/2026" };
-        let mut trail = SignedTrail::make(&TrailPlan { prefix: prefix.to_owned(), ..TrailPlan::default() });
+        let plan = TrailPlan { prefix: prefix.to_owned(), custody: true, ..TrailPlan::default() };
+        let mut trail = SignedTrail::make(&plan);
         trail.add_late_log(2);
-        // Only normal digests' verdicts tell anything where a backfill digest was hit by chance, so the seed is fixed.
-        tamper(&mut trail, &mut StdRng::seed_from_u64(index as u64));
+        tamper(&mut trail, &mut StdRng::seed_from_u64(index as u64 + 2));
         let (said, whole) = compare(emulator, &trail, trail.plan.start, trail.plan.end(), case);
         assert!(said.out.iter().any(|line| line.contains(" files valid")), "{case}: {whole}");
+        // The AWS CLI doesn't look behind a digest's first gzip member, nor for what is newer than the newest digest.
+        let harmless = ["newest digest removed", "digest with a second member"].contains(&case);
+        let told = harmless || whole.contains("INVALID") || whole.contains("a chain starts here");
+        assert!(told, "{case} went unseen: {whole}");
     }
 }
 

@@ -2,7 +2,8 @@
 //! `orgtrail validate-logs`, on the same files in the same run.
 //!
 //! Sources: ministack, an emulator in Python, which serves one request at a time and so bounds the wall time of whoever asks
-//! for more; a bucket served from memory, which does not; and, for ours alone, a folder. CPU is user and system time of the
+//! for more; a bucket served from memory, which does not; the same with answers that take 10 ms, as those of a near S3 do
+//! at best; and, for ours alone, a folder. CPU is user and system time of the
 //! validating process alone. Both must call every file valid before a figure is printed.
 //!
 //! Sizes: `BENCH_HOURS` (default 720), `BENCH_FILES` a hour (default 12), `BENCH_RECORDS` a file (default 100).
@@ -19,6 +20,9 @@ use orgtrail_tests::emulator::{Emulator, bucket_name};
 use orgtrail_tests::process::program;
 use orgtrail_tests::served_bucket::ServedBucket;
 use orgtrail_tests::signed_trail::{SignedTrail, TrailPlan, location, public_keys_json};
+
+/// How long an answer of the far bucket takes.
+const LATENCY: Duration = Duration::from_millis(10);
 
 /// Clock ticks a second in /proc; Linux has had 100 for user space always.
 const TICKS: f64 = 100.0;
@@ -53,13 +57,15 @@ fn main() {
     let (digests, logs) = (u64::from(plan.hours), u64::from(plan.hours) * u64::from(plan.files_per_hour));
     let gzip: usize = trail.objects.values().map(|stored| stored.bytes.len()).sum();
     println!("{} digests, {} log files, {} MB gzip", count(digests), count(logs), gzip / 1_000_000);
-    let served = ServedBucket::start(&plan.bucket, trail.objects.clone(), public_keys_json()).unwrap();
+    let serve =
+        |latency| ServedBucket::start(&plan.bucket, trail.objects.clone(), public_keys_json(), latency).unwrap();
+    let (served, afar) = (serve(Duration::ZERO), serve(LATENCY));
 
     let (arn, start, end) = (plan.arn(), plan.start.to_string(), plan.end().to_string());
     let range = ["--start-time", &start, "--end-time", &end];
     let by_arn = ["--trail-arn", &arn, "--s3-bucket", &plan.bucket, "--region", &plan.region];
     let mut taken = Vec::new();
-    for (source, url) in [("ministack", emulator.url()), ("memory", served.url())] {
+    for (source, url) in [("ministack", emulator.url()), ("memory", served.url()), ("memory, 10 ms", afar.url())] {
         let mut env = emulator.child_env(&account);
         env.push(("AWS_ENDPOINT_URL_S3", url));
         env.push(("AWS_ENDPOINT_URL_CLOUDTRAIL", served.url()));

@@ -10,6 +10,7 @@ use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::ops::Bound;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::signed_trail::Stored;
 
@@ -30,14 +31,21 @@ struct Content {
     bucket: String,
     objects: BTreeMap<String, Stored>,
     public_keys: String,
+    latency: Duration,
 }
 
 impl ServedBucket {
-    /// Serves these objects under a bucket's name, and these public keys (a document as `list-public-keys` prints it).
-    pub fn start(bucket: &str, objects: BTreeMap<String, Stored>, public_keys: String) -> io::Result<Self> {
+    /// Serves these objects under a bucket's name, and these public keys (a document as `list-public-keys` prints it). Each
+    /// answer waits for `latency`, as one from afar does.
+    pub fn start(
+        bucket: &str,
+        objects: BTreeMap<String, Stored>,
+        public_keys: String,
+        latency: Duration,
+    ) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
-        let content = Arc::new(Content { bucket: bucket.to_owned(), objects, public_keys });
+        let content = Arc::new(Content { bucket: bucket.to_owned(), objects, public_keys, latency });
         std::thread::Builder::new().name("served-bucket".to_owned()).spawn(move || {
             for stream in listener.incoming().flatten() {
                 let content = Arc::clone(&content);
@@ -67,6 +75,7 @@ fn serve(stream: &TcpStream, content: &Content) -> io::Result<()> {
     let mut reader = BufReader::new(stream);
     let mut writer = stream;
     while let Some(request) = read_request(&mut reader)? {
+        std::thread::sleep(content.latency);
         writer.write_all(&content.answer(&request))?;
     }
     Ok(())
