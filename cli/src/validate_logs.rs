@@ -65,8 +65,8 @@ const FIRST_DIGEST: &str = "2013-11-01T00:00:00Z";
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("what").required(true).args(["trail_arn", "config", "location"]))]
 pub struct Arguments {
-    /// The trail's ARN, as the AWS CLI takes it. Needs --s3-bucket.
-    #[arg(long, value_name = "ARN", requires = "s3_bucket")]
+    /// The trail's ARN, as the AWS CLI takes it.
+    #[arg(long, value_name = "ARN")]
     trail_arn: Option<String>,
     /// Configuration file or folder with an aggregator's trails; keys come from its state folder.
     #[arg(long, value_name = "DIR|FILE")]
@@ -85,7 +85,7 @@ pub struct Arguments {
     /// Validate up to this time. Default: now.
     #[arg(long, value_name = "TIME", value_parser = time::parse)]
     end_time: Option<Timestamp>,
-    /// The bucket.
+    /// The bucket. Default: CloudTrail is asked (DescribeTrails).
     #[arg(long, value_name = "BUCKET", requires = "trail_arn")]
     s3_bucket: Option<String>,
     /// The key prefix in the bucket.
@@ -129,7 +129,7 @@ fn start(arguments: &Arguments) -> anyhow::Result<Exit> {
 }
 
 async fn validate(arguments: &Arguments, range: Range) -> anyhow::Result<Exit> {
-    let target = Target::of(arguments)?;
+    let target = Target::of(arguments).await?;
     let place = Place::open(&target.location, target.connection, target.moved).await?;
     let workers = Workers::start("validate")?;
     let reader = Arc::new(Reader { place, keys: target.keys, workers });

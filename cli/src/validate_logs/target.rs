@@ -2,6 +2,7 @@
 
 use anyhow::{Context, bail, ensure};
 use orgtrail_aggregator::config::TrailConfig;
+use orgtrail_cloud::cloudtrail::describe_trail;
 use orgtrail_cloud::{Connection, Location};
 use orgtrail_event::identifier::is_account;
 
@@ -42,26 +43,33 @@ impl<'a> TrailArn<'a> {
 }
 
 impl Target {
-    pub(super) fn of(arguments: &Arguments) -> anyhow::Result<Self> {
+    pub(super) async fn of(arguments: &Arguments) -> anyhow::Result<Self> {
         for account in &arguments.account_id {
             ensure!(is_account(account), "--account-id {account}: not 12 digits");
         }
         match (&arguments.trail_arn, &arguments.config, &arguments.location) {
-            (Some(arn), _, _) => Self::of_arn(arguments, arn),
+            (Some(arn), _, _) => Self::of_arn(arguments, arn).await,
             (None, Some(_), _) => Self::of_config(arguments),
             (None, None, Some(location)) => Self::of_location(arguments, location.clone()),
             (None, None, None) => bail!("give --trail-arn, --config or --location"),
         }
     }
 
-    fn of_arn(arguments: &Arguments, arn: &str) -> anyhow::Result<Self> {
+    async fn of_arn(arguments: &Arguments, arn: &str) -> anyhow::Result<Self> {
         let parsed = TrailArn::parse(arn).with_context(|| format!("Invalid trail ARN provided: {arn}"))?;
-        let bucket = arguments.s3_bucket.as_deref().context(
-            "--trail-arn needs --s3-bucket (and --s3-prefix where the trail has one): see `aws cloudtrail describe-trails`",
-        )?;
-        let prefix = arguments.s3_prefix.as_deref().unwrap_or_default();
-        let location: Location = format!("s3://{bucket}/{prefix}").parse()?;
         let connection = Connection::default();
+        let location = match &arguments.s3_bucket {
+            Some(bucket) => format!("s3://{bucket}/{}", arguments.s3_prefix.as_deref().unwrap_or_default()),
+            None => {
+                let trail = describe_trail(arn, &connection).await?;
+                ensure!(
+                    !(trail.is_organization && arguments.account_id.is_empty()),
+                    "Missing required parameter for organization trail: '--account-id'"
+                );
+                format!("s3://{}/{}", trail.bucket, trail.prefix)
+            }
+        };
+        let location: Location = location.parse()?;
         let given = |given: &[String], default: &str| match given {
             [] => vec![default.to_owned()],
             given => given.to_vec(),
