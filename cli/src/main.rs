@@ -52,7 +52,24 @@ enum ConfigVerb {
     Check(config_check::Arguments),
 }
 
+/// What a shell says of a program that a broken pipe ended: 128 + SIGPIPE.
+const BROKEN_PIPE: i32 = 141;
+
+/// A reader that has seen enough, such as `head`, ends the verb without a word, as it does with other commands.
+#[expect(clippy::disallowed_methods, reason = "a panic in a print leaves nothing to flush, and main is not reached")]
+fn end_when_nobody_reads() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let text = panic.payload().downcast_ref::<String>().map_or("", String::as_str);
+        if text.starts_with("failed printing to stdout") && text.contains("Broken pipe") {
+            std::process::exit(BROKEN_PIPE);
+        }
+        tell(panic);
+    }));
+}
+
 fn main() -> ExitCode {
+    end_when_nobody_reads();
     let arguments: Arguments = match arguments() {
         Ok(arguments) => arguments,
         Err(code) => return code,

@@ -254,7 +254,10 @@ fn count(row: &mut Ingested, object: &Prepared, head: &Head, conflicts: u64) {
     row.id_conflicts += conflicts;
     row.json_bytes += object.reference.inflated_bytes;
     row.newest_event = row.newest_event.max(object.event_times.map_or(0, |(_, newest)| newest));
-    row.newest_stamp = row.newest_stamp.max(object.stamp);
+    // A digest's would hide that log files have stopped.
+    if object.source_digest.is_none() {
+        row.newest_stamp = row.newest_stamp.max(object.stamp);
+    }
 }
 
 /// Source, key and etag name an object; the same object offered again is recognised by it. A replay is another offer.
