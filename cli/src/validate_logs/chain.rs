@@ -24,6 +24,9 @@ use super::walk::{Step, Walk};
 /// Log files of a chain that are read at once.
 const LOGS: usize = 32;
 
+/// Files of a folder that are read in one step.
+const TOGETHER: usize = 16;
+
 /// Results of a chain that may wait for one before them.
 const WAITING_MAX: usize = 4096;
 
@@ -46,7 +49,7 @@ pub(super) struct Validation {
     chain: Chain,
     range: Range,
     told: Sender<anyhow::Result<Event>>,
-    work: InOrder<anyhow::Result<Event>>,
+    work: InOrder<anyhow::Result<Vec<Event>>>,
     moved_told: bool,
     /// Hashes of the log files that valid digests list.
     listed: HashSet<u64>,
@@ -154,15 +157,19 @@ impl Validation {
     }
 
     async fn logs(&mut self, sound: &Arc<Sound>) -> anyhow::Result<()> {
-        for file in &sound.digest.log_files {
-            while self.work.running() >= LOGS {
+        // What costs a request is read each by itself and so at once.
+        let together = if self.reader.place.is_folder() { TOGETHER } else { 1 };
+        for files in sound.digest.log_files.chunks(together) {
+            while self.work.running() >= LOGS / together {
                 self.drain(self.work.len() - 1).await?;
             }
-            let (reader, at) = (Arc::clone(&self.reader), sound.now(&file.s3_bucket, &file.s3_object));
-            let hash_value = file.hash_value.clone();
+            let reader = Arc::clone(&self.reader);
+            let at: Vec<_> = files.iter().map(|file| sound.now(&file.s3_bucket, &file.s3_object)).collect();
+            let hash_values = files.iter().map(|file| file.hash_value.clone()).collect();
             self.work.spawn(async move {
-                let result = reader.log(&at, hash_value).await?;
-                Ok(Event::Log { name: reader.place.name(&at), result })
+                let results = reader.logs(&at, hash_values).await?;
+                let event = |(at, result): (&Address, _)| Event::Log { name: reader.place.name(at), result };
+                Ok(at.iter().zip(results).map(event).collect())
             });
         }
         Ok(())
@@ -228,7 +235,7 @@ impl Validation {
     }
 
     async fn push(&mut self, event: Event) -> anyhow::Result<()> {
-        self.work.push(Ok(event));
+        self.work.push(Ok(vec![event]));
         // What is done is told at once; a slow log file may hold up so many results and no more.
         while let Some(done) = self.work.try_next() {
             self.tell(done?).await?;
@@ -245,8 +252,16 @@ impl Validation {
         Ok(())
     }
 
-    async fn tell(&self, event: anyhow::Result<Event>) -> anyhow::Result<()> {
-        self.told.send(event).await.map_err(|_| Unheard.into())
+    async fn tell(&self, events: anyhow::Result<Vec<Event>>) -> anyhow::Result<()> {
+        match events {
+            Ok(events) => {
+                for event in events {
+                    self.told.send(Ok(event)).await.map_err(|_| Unheard)?;
+                }
+                Ok(())
+            }
+            Err(error) => self.told.send(Err(error)).await.map_err(|_| Unheard.into()),
+        }
     }
 }
 

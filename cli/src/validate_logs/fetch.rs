@@ -11,7 +11,7 @@ use orgtrail_event::digest::{
     BACKFILL_TIMESTAMP_METADATA, Content, Digest, DigestFault, DigestRead, LogFault, PublicKeys, SIGNATURE_METADATA,
     verify_digest,
 };
-use orgtrail_service::workers::Workers;
+use orgtrail_service::workers::{Panicked, Workers};
 
 use super::keys::Keys;
 use super::place::{Address, Place, Relocation};
@@ -23,8 +23,12 @@ const DIGEST_BYTES_MAX: u64 = 64 << 20;
 /// A log file of more gzip bytes is not what CloudTrail wrote: its files have 50 MB before compression.
 const LOG_BYTES_MAX: u64 = 64 << 20;
 
+/// Up to this many gzip bytes are judged where they arrive: some hundred microseconds, about what it costs to wake a worker.
+/// More would keep the thread from its requests.
+const INLINE_BYTES_MAX: usize = 256 << 10;
+
 thread_local! {
-    /// A worker's tables and buffer.
+    /// A thread's tables and buffer.
     static CONTENT: RefCell<Content> = RefCell::new(Content::new());
 }
 
@@ -99,6 +103,7 @@ impl Reader {
     ) -> anyhow::Result<Result<Sound, DigestFault>> {
         let (at, object, moved, home_region) =
             (at.clone(), Arc::clone(object), self.place.moved, home_region.to_owned());
+        let read_bytes = object.bytes.len();
         let job = move || {
             let empty = DigestRead {
                 bucket: &at.bucket,
@@ -122,19 +127,44 @@ impl Reader {
                 digest,
             })
         };
-        self.workers.run(job).await.context("verify a digest")
+        self.run(read_bytes, job).await.context("verify a digest")
     }
 
-    /// Reads a log file and compares it with what its digest says.
-    pub(super) async fn log(&self, at: &Address, hash_value: String) -> anyhow::Result<Result<(), LogFault>> {
-        let object = match self.place.get(at, LOG_BYTES_MAX).await {
+    async fn run<T: Send + 'static>(
+        &self,
+        bytes: usize,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Panicked> {
+        if bytes <= INLINE_BYTES_MAX { Ok(job()) } else { self.workers.run(job).await }
+    }
+
+    /// Reads log files and compares each with what its digest says.
+    pub(super) async fn logs(
+        &self,
+        at: &[Address],
+        hash_values: Vec<String>,
+    ) -> anyhow::Result<Vec<Result<(), LogFault>>> {
+        let mut judged = Vec::with_capacity(at.len());
+        for (object, hash_value) in self.place.get_each(at, LOG_BYTES_MAX).await.into_iter().zip(hash_values) {
+            judged.push(self.judge_log(object, hash_value).await?);
+        }
+        Ok(judged)
+    }
+
+    async fn judge_log(
+        &self,
+        object: Result<Object, Error>,
+        hash_value: String,
+    ) -> anyhow::Result<Result<(), LogFault>> {
+        let object = match object {
             Ok(object) => object,
             Err(error) if is_absent(&error) => return Ok(Err(LogFault::NotFound)),
             Err(error) if is_too_large(&error) => return Ok(Err(LogFault::HashMismatch)),
             Err(error) => return Err(error.into()),
         };
+        let read_bytes = object.bytes.len();
         let job = move || CONTENT.with_borrow_mut(|content| content.verify_log(&object.bytes, &hash_value));
-        self.workers.run(job).await.context("verify a log file")
+        self.run(read_bytes, job).await.context("verify a log file")
     }
 }
 

@@ -89,9 +89,27 @@ impl Place {
         }
     }
 
+    /// Whether it is a folder, where reading several files is one step.
+    pub(super) fn is_folder(&self) -> bool {
+        matches!(self.store.location(), Location::File { .. })
+    }
+
+    /// Reads objects, in their order.
+    pub(super) async fn get_each(&self, at: &[Address], bytes_max: u64) -> Vec<Result<Object, Error>> {
+        let there: Vec<_> = at.iter().filter_map(|at| self.relative(at)).map(str::to_owned).collect();
+        if self.is_folder() && there.len() == at.len() {
+            return self.store.get_each(&there, bytes_max).await;
+        }
+        let mut objects = Vec::with_capacity(at.len());
+        for at in at {
+            objects.push(self.get(at, bytes_max).await);
+        }
+        objects
+    }
+
     /// The store of a whole bucket. Folders stand for one bucket only.
     pub(super) async fn other(&self, bucket: &str, at: &Address) -> Result<Arc<dyn ObjectStore>, Error> {
-        if matches!(self.store.location(), Location::File { .. }) {
+        if self.is_folder() {
             return Err(Error::new(ErrorKind::NotFound, "get", self.name(at)).detail("it lies in another bucket"));
         }
         let known = self.others.lock().unwrap_or_else(PoisonError::into_inner).get(bucket).cloned();

@@ -63,6 +63,19 @@ impl LocalStore {
         Ok(path)
     }
 
+    /// Reads an object on this thread.
+    fn read(&self, key: &str, bytes_max: u64) -> Result<Object, Error> {
+        let path = self.path("get", key)?;
+        let read = read_object(&path, key.to_owned(), bytes_max);
+        let read = read.map_err(|error| Error::io("get", self.location.object(key), error))?;
+        read.ok_or_else(|| Error::new(ErrorKind::TooLarge { bytes_max }, "get", self.location.object(key)))
+    }
+
+    /// The thread that read it is gone.
+    fn stopped(&self, key: &str) -> Error {
+        Error::new(ErrorKind::Other, "get", self.location.object(key))
+    }
+
     /// Runs file access off the async threads.
     async fn blocking<T: Send + 'static>(
         &self,
@@ -101,8 +114,20 @@ impl ObjectStore for LocalStore {
     }
 
     async fn get(&self, key: &str, bytes_max: u64) -> Result<Object, Error> {
-        let read = self.blocking("get", key, move |path, key| read_object(&path, key, bytes_max)).await?;
-        read.ok_or_else(|| Error::new(ErrorKind::TooLarge { bytes_max }, "get", self.location.object(key)))
+        let (store, wanted) = (self.clone(), key.to_owned());
+        let read = tokio::task::spawn_blocking(move || store.read(&wanted, bytes_max)).await;
+        read.unwrap_or_else(|stopped| Err(self.stopped(key).source(stopped)))
+    }
+
+    async fn get_each(&self, keys: &[String], bytes_max: u64) -> Vec<Result<Object, Error>> {
+        let store = self.clone();
+        let wanted = keys.to_vec();
+        let read = move || wanted.iter().map(|key| store.read(key, bytes_max)).collect();
+        let read: Result<Vec<_>, _> = tokio::task::spawn_blocking(read).await;
+        read.unwrap_or_else(|stopped| {
+            let why = stopped.to_string();
+            keys.iter().map(|key| Err(self.stopped(key).detail(&why))).collect()
+        })
     }
 
     async fn head(&self, key: &str) -> Result<ObjectMeta, Error> {
