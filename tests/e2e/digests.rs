@@ -8,7 +8,7 @@ use orgtrail_cli::generate::Plan;
 use orgtrail_event::digest::{Content, Digest, sha256_hex};
 use orgtrail_event::key::{ObjectKey, classify};
 use orgtrail_tests::process::Process;
-use orgtrail_tests::site::Site;
+use orgtrail_tests::site::{Site, files};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -42,28 +42,19 @@ type Digests = BTreeMap<(String, String), Vec<(Digest, String)>>;
 
 fn digests(root: &Path) -> (Digests, Vec<Digest>) {
     let (mut hourly, mut backfills) = (Digests::new(), Vec::new());
-    let mut folders = vec![root.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-                continue;
+    for file in files(root) {
+        let read = || {
+            let bytes = std::fs::read(root.join(&file)).unwrap();
+            let mut content = Content::new();
+            let json = content.digest(&bytes).unwrap();
+            (Digest::from_json(json).unwrap(), sha256_hex(json))
+        };
+        match classify(&file) {
+            ObjectKey::Digest(key) => {
+                hourly.entry((key.folder.account, key.folder.region)).or_default().push(read());
             }
-            let key = path.strip_prefix(root).unwrap().display().to_string();
-            let read = || {
-                let bytes = std::fs::read(&path).unwrap();
-                let mut content = Content::new();
-                let json = content.digest(&bytes).unwrap();
-                (Digest::from_json(json).unwrap(), sha256_hex(json))
-            };
-            match classify(&key) {
-                ObjectKey::Digest(key) => {
-                    hourly.entry((key.folder.account, key.folder.region)).or_default().push(read());
-                }
-                ObjectKey::BackfillDigest(_) => backfills.push(read().0),
-                _ => {}
-            }
+            ObjectKey::BackfillDigest(_) => backfills.push(read().0),
+            _ => {}
         }
     }
     for chain in hourly.values_mut() {
@@ -139,4 +130,24 @@ fn a_new_signing_key_goes_on_with_the_chain_and_old_digests_stay_valid() {
     assert_eq!(keys.len(), 2, "both keys signed");
     let (code, output, _) = site.verb(&["keys", "list"]).unwrap();
     assert!(code == 0 && keys.iter().all(|key| output.contains(key.as_str())), "{output}");
+}
+
+#[test]
+fn every_log_file_and_digest_is_announced_in_cloudtrails_words() {
+    let (mut site, manifest) = site(800, true);
+    let topic = site.root().join("topic.ndjson");
+    site.trail.push_str(&format!("sns_topic = \"file://{}\"\n", topic.display()));
+    site.configure(&manifest.sources).unwrap();
+    let (code, output) = site.run_once().unwrap();
+    assert_eq!(code, 0, "{output}");
+    let mut announced = Vec::new();
+    for line in std::fs::read_to_string(&topic).unwrap().lines() {
+        let message: serde_json::Map<String, serde_json::Value> = serde_json::from_str(line).unwrap();
+        assert_eq!(message.keys().collect::<Vec<_>>(), ["s3Bucket", "s3ObjectKey"]);
+        assert_eq!(message["s3Bucket"], "org-trail");
+        let keys = message["s3ObjectKey"].as_array().unwrap();
+        announced.extend(keys.iter().map(|key| key.as_str().unwrap().to_owned()));
+    }
+    announced.sort_unstable();
+    assert_eq!(announced, files(&site.trail_dir()));
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use orgtrail_cli::generate::event_ids;
 use orgtrail_event::gzip::{Deflater, Inflater};
-use orgtrail_tests::site::Site;
+use orgtrail_tests::site::{Site, files};
 
 fn reference(path: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared").join(path);
@@ -41,7 +41,8 @@ fn real_records_go_through_byte_for_byte() {
     assert_eq!(code, 0, "{output}");
 
     let mut delivered = Vec::new();
-    for path in files(&site.trail_dir()) {
+    let trail = site.trail_dir();
+    for path in files(&trail).into_iter().map(|file| trail.join(file)) {
         let mut json = Vec::new();
         Inflater::new().inflate(&std::fs::read(path).unwrap(), 1 << 30, &mut json).unwrap();
         let reader = orgtrail_event::log_file::read(&json, &orgtrail_event::log_file::Limits::default()).unwrap();
@@ -54,19 +55,6 @@ fn real_records_go_through_byte_for_byte() {
     // Twins without an eventID of their own but with the same bytes are one record.
     assert_eq!(delivered.len(), distinct.len());
     assert!(delivered.iter().map(Vec::as_slice).eq(distinct), "every record's bytes are those of its source");
-}
-
-fn files(dir: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(files(&path));
-        } else if path.to_string_lossy().ends_with(".json.gz") {
-            found.push(path);
-        }
-    }
-    found
 }
 
 #[test]

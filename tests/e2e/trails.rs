@@ -6,7 +6,7 @@ use std::path::Path;
 use orgtrail_cli::generate::Plan;
 use orgtrail_event::gzip::Inflater;
 use orgtrail_event::key::classify;
-use orgtrail_tests::site::Site;
+use orgtrail_tests::site::{Site, files};
 use serde_json::Value;
 
 /// A record, and the account and region of the file that holds it.
@@ -34,26 +34,16 @@ impl Held {
 /// Every record of a trail.
 fn held(root: &Path) -> Vec<Held> {
     let mut held = Vec::new();
-    let mut folders = vec![root.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-                continue;
-            }
-            let Some(key) = classify(&path.strip_prefix(root).unwrap().display().to_string()).into_log() else {
-                continue;
-            };
-            let mut json = Vec::new();
-            Inflater::new().inflate(&std::fs::read(&path).unwrap(), usize::MAX, &mut json).unwrap();
-            let file: Value = serde_json::from_slice(&json).unwrap();
-            held.extend(file["Records"].as_array().unwrap().iter().map(|record| Held {
-                account: key.folder.account.clone(),
-                region: key.folder.region.clone(),
-                record: record.clone(),
-            }));
-        }
+    for file in files(root) {
+        let Some(key) = classify(&file).into_log() else { continue };
+        let mut json = Vec::new();
+        Inflater::new().inflate(&std::fs::read(root.join(&file)).unwrap(), usize::MAX, &mut json).unwrap();
+        let file: Value = serde_json::from_slice(&json).unwrap();
+        held.extend(file["Records"].as_array().unwrap().iter().map(|record| Held {
+            account: key.folder.account.clone(),
+            region: key.folder.region.clone(),
+            record: record.clone(),
+        }));
     }
     held
 }

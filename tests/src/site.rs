@@ -28,6 +28,24 @@ pub struct Site {
     pub trail: String,
 }
 
+/// Every file below a folder, as its path from there, in order; the store's own hidden files aside.
+pub fn files(root: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.file_name().is_none_or(|name| !name.to_string_lossy().starts_with('.')) {
+                found.push(path.strip_prefix(root).expect("it was found there").display().to_string());
+            }
+        }
+    }
+    found.sort_unstable();
+    found
+}
+
 impl Site {
     /// An empty site.
     pub fn new() -> Self {
