@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use orgtrail_cli::generate::{Plan, generate};
 use orgtrail_cli::port::free_port;
 use orgtrail_cloud::ObjectStore;
+use orgtrail_cloud::lifecycle::lifecycle_rules;
 use orgtrail_cloud::object_store::ListRequest;
 use orgtrail_event::key::{ObjectKey, classify};
 use orgtrail_tests::emulator::{Account, Emulator, REGION, bucket_name};
@@ -237,14 +238,16 @@ async fn the_stock_cli_validates_a_members_files_of_an_organization_trail_from_a
 async fn what_the_aggregator_delivers_and_signs_with_kms_is_valid_to_the_stock_cli() {
     let Some(bucket) = Bucket::new().await else { return };
     let connection = bucket.emulator.connection(&bucket.account);
-    let key = Admin::open(&connection).await.create_rsa_key(true).await;
+    let admin = Admin::open(&connection).await;
+    let (key, encrypting) = (admin.create_rsa_key(true).await, admin.create_key().await);
     let now = Timestamp::from_millisecond(now_ms()).unwrap();
     let plan = Plan { accounts: 2, hours: 3, end: now, corrupt_share: 0.0, ..Plan::default() }.with_records(600);
     let mut site = Site::new();
     let manifest = generate(&plan, &site.sources(), &mut |_| ()).unwrap();
     site.trail = format!(
         "organization_id = \"{ORGANIZATION}\"\naccount_id = \"{}\"\nhome_region = \"{REGION}\"\nevent_selectors = \"all\"\n\
-         location = \"{}\"\nregion = \"{REGION}\"\nendpoint_url = \"{}\"\nsigning_key_id = \"{key}\"\n",
+         location = \"{}\"\nregion = \"{REGION}\"\nendpoint_url = \"{}\"\nsigning_key_id = \"{key}\"\n\
+         kms_key_id = \"{encrypting}\"\nlifecycle = {{ glacier_after = \"90d\", expire_after = \"365d\" }}\n",
         bucket.account.id,
         bucket.location(),
         bucket.emulator.url()
@@ -264,13 +267,19 @@ async fn what_the_aggregator_delivers_and_signs_with_kms_is_valid_to_the_stock_c
     let mut there: BTreeMap<(String, String), [usize; 3]> = BTreeMap::new();
     for key in keys(store(&bucket.name, PREFIX, &connection).await.as_ref()).await {
         let (folder, kind) = match classify(&key) {
-            ObjectKey::Digest(digest) => (digest.folder, 0),
+            ObjectKey::Digest(digest) => {
+                let encryption = admin.object_encryption(&bucket.name, &format!("{PREFIX}/{key}")).await;
+                assert_eq!((&*encryption.algorithm, encryption.key_id), ("aws:kms", Some(encrypting.clone())), "{key}");
+                (digest.folder, 0)
+            }
             ObjectKey::BackfillDigest(digest) => (digest.folder, 1),
             ObjectKey::Log(log) | ObjectKey::Insight(log) => (log.folder, 2),
             ObjectKey::Foreign => panic!("{key} is no key of CloudTrail's"),
         };
         there.entry((folder.account, folder.region)).or_default()[kind] += 1;
     }
+    let rules = lifecycle_rules(&bucket.location().parse().unwrap(), &connection).await.unwrap();
+    assert_eq!(rules.ids().collect::<Vec<_>>(), [Some("orgtrail-org-trail")], "put at the start");
     let keys = site.state("aggregator").join("public-keys.json");
     let console = Console::start(&bucket, Some(ORGANIZATION), &keys, site.root());
     let (location, keys) = (bucket.location(), keys.display().to_string());
