@@ -10,7 +10,7 @@ use orgtrail_event::gzip::Inflater;
 use orgtrail_event::key::classify;
 use orgtrail_event::log_file::{Item, Limits, read};
 use orgtrail_tests::process::{Process, run};
-use orgtrail_tests::site::{ORGANIZATION, Site};
+use orgtrail_tests::site::{ORGANIZATION, Site, files};
 use serde_json::Value;
 
 /// Records of the range that the tests replay: its end lies within the deliveries.
@@ -38,24 +38,10 @@ fn ask<'a>(from: &'a str, to: &'a str) -> Vec<&'a str> {
     vec!["replay", "--trail", "org-trail", "--destination", "mirror", "--from", from, "--to", to, "--json"]
 }
 
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).into_iter().flatten() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            files.extend(self::files(&path));
-        } else {
-            files.push(path);
-        }
-    }
-    files.sort();
-    files
-}
-
 /// Names and hashes of a trail's objects.
 fn objects(folder: &Path) -> BTreeMap<String, String> {
-    let key = |path: &Path| path.strip_prefix(folder).unwrap().display().to_string();
-    files(folder).iter().map(|path| (key(path), sha256_hex(&std::fs::read(path).unwrap()))).collect()
+    let hash = |key: &String| sha256_hex(&std::fs::read(folder.join(key)).unwrap());
+    files(folder).into_iter().map(|key| (key.clone(), hash(&key))).collect()
 }
 
 /// The stamps of a trail's objects, in order.
@@ -153,7 +139,7 @@ fn a_replay_survives_kills_of_the_aggregator_and_still_delivers_exactly_once() {
 #[test]
 fn a_damaged_and_a_missing_aggregator_and_a_wrong_name_are_told() {
     let (site, _, mirror) = with_mirror(1_000);
-    let damaged = files(&site.trail_dir()).into_iter().next().unwrap();
+    let damaged = site.trail_dir().join(&files(&site.trail_dir())[0]);
     std::fs::write(&damaged, b"no gzip").unwrap();
     let command = ask(FROM, "2100-01-01");
     for (flag, value, why) in [
@@ -179,4 +165,29 @@ fn a_damaged_and_a_missing_aggregator_and_a_wrong_name_are_told() {
     assert!(said.contains("1 failed") && said.contains(name) && said.contains("corrupt"), "{said}");
     assert_eq!(files(&mirror).len() + 1, files(&site.trail_dir()).len());
     assert!(aggregator.stop().unwrap().success());
+}
+
+#[test]
+fn a_log_group_that_was_added_gets_what_the_trail_holds() {
+    let plan = Plan { hours: 3, corrupt_share: 0.0, ..Plan::default() }.with_records(1_000);
+    let (mut site, manifest) = Site::generated(&plan).unwrap();
+    let (code, output) = site.run_once().unwrap();
+    assert_eq!(code, 0, "{output}");
+    let logs = site.root().join("logs");
+    site.trail.push_str(&format!("[trails.cloudwatch_logs]\nlocation = \"file://{}\"\n", logs.display()));
+    site.configure(&manifest.sources).unwrap();
+    let mut aggregator = site.aggregator().unwrap();
+    // The log group is what the trail is replayed to, unless another destination is named.
+    let (code, said, errors) =
+        site.verb(&["replay", "--trail", "org-trail", "--from", FROM, "--to", "2100-01-01"]).unwrap();
+    assert_eq!(code, 0, "{said}\n{errors}");
+    assert!(aggregator.stop().unwrap().success());
+    let status = site.aggregator_status().unwrap();
+    let group = status.trails[0].cloudwatch.as_ref().unwrap();
+    assert!(group.balanced && group.pending == 0, "{group:?}");
+    assert_eq!((group.replayed, group.before), (all(&manifest), all(&manifest)));
+    let lines =
+        files(&logs).into_iter().map(|file| std::fs::read_to_string(logs.join(file)).unwrap().lines().count() as u64);
+    let diverted: u64 = group.diverted.values().sum();
+    assert_eq!(lines.sum::<u64>() + diverted, all(&manifest), "{group:?}");
 }

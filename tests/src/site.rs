@@ -28,12 +28,13 @@ pub struct Site {
     pub trail: String,
 }
 
-/// Every file below a folder, as its path from there, in order; the store's own hidden files aside.
+/// Every file below a folder, as its path from there, in order; the store's own hidden files aside. None where there is no
+/// such folder.
 pub fn files(root: &Path) -> Vec<String> {
     let mut found = Vec::new();
     let mut folders = vec![root.to_owned()];
     while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).expect("a folder") {
+        for entry in std::fs::read_dir(folder).into_iter().flatten() {
             let path = entry.expect("an entry").path();
             if path.is_dir() {
                 folders.push(path);
