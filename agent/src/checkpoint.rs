@@ -42,11 +42,11 @@ use jiff::civil::Date;
 use tokio::sync::watch;
 
 use self::claim::Held;
-pub(crate) use self::claim::{Claim, Claimed, Detached, Listed, Outcome, Retake, Settled, Verdict};
+pub(crate) use self::claim::{Claim, Claimed, Detached, Listed, Named, Outcome, Retake, Settled, Verdict};
 pub(crate) use self::days::ListedTo;
 use self::days::{Days, FolderMeta};
-use self::entry::{Entry, State as Standing, cut_reason, etag_hash};
-pub(crate) use self::entry::{EntryKey, FolderId};
+use self::entry::{Entry, cut_reason, etag_hash};
+pub(crate) use self::entry::{EntryKey, FolderId, State as Standing};
 pub use self::ledger::Progress;
 pub(crate) use self::ledger::{Ledger, Row, RowKey};
 use self::transaction::Transaction;
@@ -122,8 +122,16 @@ impl Checkpoint {
         Ok(Self { db, state: Mutex::new(state), held: Held::default(), progress, lateness })
     }
 
-    /// Registers a folder, or finds it again.
-    pub(crate) fn folder(&self, location: &str, path: &str, account: &str, region: &str) -> Result<FolderId, Error> {
+    /// Registers a folder, or finds it again. Listings of a new one take the objects of the day `from` and later; `None`
+    /// for all.
+    pub(crate) fn folder(
+        &self,
+        location: &str,
+        path: &str,
+        account: &str,
+        region: &str,
+        from: Option<Date>,
+    ) -> Result<FolderId, Error> {
         let mut state = lock(&self.state);
         let at = (location.to_owned(), path.to_owned());
         if let Some(&index) = state.folder_index.get(&at) {
@@ -131,10 +139,11 @@ impl Checkpoint {
         }
         let index = state.folders.len();
         let id = u32::try_from(index).map_err(|_| Error::Damaged("the list of folders".into()))?;
-        let meta = FolderMeta { id, closed_through: None, account: account.into(), region: region.into() };
+        let closed_through = from.and_then(|from| from.yesterday().ok());
+        let meta = FolderMeta { id, closed_through, from, account: account.into(), region: region.into() };
         self.db.insert(open::folder_key(&at.0, &at.1), open::json(&meta))?;
         let row = state.row(RowKey { location: at.0.clone(), account: account.into(), region: region.into() });
-        let days = Days::new(None);
+        let days = Days::new(closed_through);
         state.folders.push(FolderState { location: at.0.clone(), path: at.1.clone(), meta, row, days, claimed: 0 });
         state.folder_index.insert(at, index);
         Ok(FolderId(id))
@@ -161,17 +170,54 @@ impl Checkpoint {
             match self.take(&mut tx, key, &listed, old) {
                 Take::Known => {}
                 Take::Skip => claimed.new += 1,
-                Take::New { resolves } => {
+                Take::New { resolves, expected } => {
                     claimed.new += 1;
-                    claimed.taken.push((listed, Claim::new(key, resolves, &self.held)));
+                    claimed.taken.push((listed, Claim::new(key, resolves, expected, &self.held)));
                 }
                 // It may have been taken out of quarantine before whatever ended its last attempt.
-                Take::Again => claimed.taken.push((listed, Claim::new(key, true, &self.held))),
+                Take::Again { expected } => {
+                    claimed.taken.push((listed, Claim::new(key, true, expected, &self.held)));
+                }
             }
         }
         tx.commit()?;
         self.tell(&state);
         Ok(claimed)
+    }
+
+    /// Claims one object by its name, also one of a day that is closed: whoever names it knows that it is there. A verified
+    /// digest says which hash to expect.
+    pub(crate) fn claim_named(
+        &self,
+        folder: FolderId,
+        listed: Listed,
+        expected: Option<[u8; 32]>,
+    ) -> Result<Named, Error> {
+        let mut state = lock(&self.state);
+        let mut tx = Transaction::new(&self.db, &mut state);
+        let key = EntryKey::new(folder, listed.day, &listed.key);
+        if !tx.is_closed(folder, listed.day) {
+            tx.seen(folder, listed.day, listed.last_modified);
+        }
+        let old = tx.entry(key)?;
+        let standing = old.as_ref().map(|old| old.state.clone());
+        let (resolves, known) = match self.take(&mut tx, key, &listed, old) {
+            Take::New { resolves, expected } => (resolves, expected),
+            Take::Again { expected } => (true, expected),
+            Take::Skip => return tx.commit().map(|()| Named::Settled(Standing::Skipped { reason: "".into() })),
+            Take::Known if self.held.contains(key) => return Ok(Named::InFlight),
+            Take::Known => return Ok(standing.map_or(Named::InFlight, Named::Settled)),
+        };
+        tx.commit()?;
+        self.tell(&state);
+        Ok(Named::Taken(listed, Claim::new(key, resolves, expected.or(known), &self.held)))
+    }
+
+    /// How far the object with this name has come; `None` for one that nobody named yet, and for one of a closed day.
+    pub(crate) fn standing(&self, folder: FolderId, day: Date, key: &str) -> Result<Option<Standing>, Error> {
+        let mut state = lock(&self.state);
+        let tx = Transaction::new(&self.db, &mut state);
+        Ok(tx.entry(EntryKey::new(folder, day, key))?.map(|entry| entry.state))
     }
 
     /// Decides about one listed object and writes the decision.
@@ -181,10 +227,13 @@ impl Checkpoint {
         let wanted = |old: &Entry| {
             matches!(old.state, Standing::Skipped { .. }) && matches!(listed.verdict, Verdict::Take { .. })
         };
-        if old.as_ref().is_some_and(|old| old.etag == etag && old.state != Standing::Claimed && !wanted(old)) {
+        let same = |old: &Entry| old.etag == etag || listed.etag.is_empty();
+        if old.as_ref().is_some_and(|old| same(old) && old.state != Standing::Claimed && !wanted(old)) {
             return Take::Known;
         }
-        let entry = |state| Entry { state, etag, size: listed.size, key: Some(listed.key.as_str().into()) };
+        let expected = old.as_ref().and_then(|old| old.expected);
+        let key_text = Some(listed.key.as_str().into());
+        let entry = |state| Entry { state, etag, size: listed.size, sha256: None, expected, key: key_text };
         if let Verdict::Skip(reason) = listed.verdict {
             let known = old.is_some();
             tx.put(key, old.as_ref(), entry(Standing::Skipped { reason: reason.into() }));
@@ -198,16 +247,16 @@ impl Checkpoint {
             None => tx.put(key, None, claimed),
             Some(old) if old.state == Standing::Claimed => {
                 tx.put(key, Some(&old), claimed);
-                return Take::Again;
+                return Take::Again { expected };
             }
-            Some(old) if old.etag == etag => tx.put(key, Some(&old), claimed),
+            Some(old) if same(&old) => tx.put(key, Some(&old), claimed),
             Some(old) => {
                 let resolves = matches!(old.state, Standing::Quarantined { .. });
                 tx.replace(key, &old, claimed);
-                return Take::New { resolves };
+                return Take::New { resolves, expected };
             }
         }
-        Take::New { resolves: false }
+        Take::New { resolves: false, expected }
     }
 
     /// Notes how far a listing of the folder that began at `began` has come, and closes what may be closed. Call it after
@@ -224,7 +273,7 @@ impl Checkpoint {
         let delivered_end = state.delivered_end;
         let mut folders = BTreeSet::new();
         let mut tx = Transaction::new(&self.db, &mut state);
-        for Settled { claim, etag, stamp, outcome } in settled {
+        for Settled { claim, etag, sha256, stamp, outcome } in settled {
             let Some(old) = tx.entry(claim.entry)? else { continue };
             let awaited = |seq: u64| seq >= delivered_end;
             let standing = match outcome {
@@ -237,7 +286,7 @@ impl Checkpoint {
             if matches!(outcome, Outcome::Acked { .. }) {
                 tx.stamped(claim.entry.folder(), *stamp);
             }
-            let new = Entry { state: standing, etag: etag_hash(etag), ..old.clone() };
+            let new = Entry { state: standing, etag: etag_hash(etag), sha256: *sha256, ..old.clone() };
             tx.put(claim.entry, Some(&old), new);
             folders.insert(claim.entry.folder());
         }
@@ -330,7 +379,9 @@ impl Checkpoint {
             _ => {}
         }
         let quarantined = Standing::Quarantined { reason: cut_reason(reason), seq: None };
-        let claimed = Entry { state: Standing::Claimed, etag: 0, size, key: Some(key.into()) };
+        let expected = old.as_ref().and_then(|old| old.expected);
+        let key_text = Some(key.into());
+        let claimed = Entry { state: Standing::Claimed, etag: 0, size, sha256: None, expected, key: key_text };
         match old {
             Some(old) => tx.put(entry_key, Some(&old), claimed),
             // The day was closed and its entries are gone; the counters still know the object.
@@ -374,8 +425,8 @@ impl Checkpoint {
         let tx = Transaction::new(&self.db, state);
         let mut handed = Vec::with_capacity(free.len());
         for key in free {
-            let Some(Entry { key: Some(text), size, .. }) = tx.entry(key)? else { continue };
-            let claim = Claim::new(key, true, &self.held);
+            let Some(Entry { key: Some(text), size, expected, .. }) = tx.entry(key)? else { continue };
+            let claim = Claim::new(key, true, expected, &self.held);
             handed.push(Detached { folder: key.folder(), key: text.into(), size, claim });
         }
         Ok(handed)
@@ -444,9 +495,12 @@ enum Take {
     Skip,
     New {
         resolves: bool,
+        expected: Option<[u8; 32]>,
     },
     /// Claimed by a run that ended before the answer, or given back.
-    Again,
+    Again {
+        expected: Option<[u8; 32]>,
+    },
 }
 
 impl State {

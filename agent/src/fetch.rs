@@ -16,6 +16,7 @@ use std::time::Duration;
 use anyhow::Context;
 use bytes::Bytes as Buffer;
 use orgtrail_cloud::{Error, ErrorKind};
+use orgtrail_event::digest::to_hex;
 use orgtrail_event::gzip;
 use orgtrail_event::key::Kind;
 use orgtrail_service::budget::{Budget, Permit};
@@ -37,6 +38,9 @@ use crate::quarantine::Aside;
 
 /// What an object is charged at least: its reference, its task and its request cost memory too.
 const CHARGE_MIN: u64 = 32 << 10;
+
+/// Reason of an object that is not what a verified digest says.
+pub(crate) const HASH_DIFFERS: &str = "hash_differs";
 
 /// The `[fetch]` table.
 #[derive(Debug, Clone, Deserialize)]
@@ -214,6 +218,7 @@ impl Shared {
             (checked, None)
         };
         object.folder.succeeded(&self.health);
+        let checked = checked.and_then(|checked| as_expected(&object, checked));
         match checked {
             Ok(Checked { sha256, bytes: inflated_bytes }) => {
                 self.metrics.inflated_bytes.inc_by(inflated_bytes);
@@ -247,10 +252,31 @@ impl Shared {
             let outcome = Outcome::Quarantined { reason: bad.reason.into(), seq: None };
             let stamp = object.freshness();
             let ObjectRef { claim, etag, .. } = object;
-            this.checkpoint.settle(&[Settled { claim, etag, stamp, outcome }])
+            this.checkpoint.settle(&[Settled { claim, etag, sha256: None, stamp, outcome }])
         });
         Ok(aside.await.context("put an object aside")??)
     }
+}
+
+/// A digest vouches for other bytes: these were changed at the source, and are no evidence of anything else.
+fn as_expected(object: &ObjectRef, checked: Checked) -> Result<Checked, Bad> {
+    match object.claim.expected.filter(|expected| *expected != checked.sha256) {
+        None => Ok(checked),
+        Some(expected) => {
+            let detail = hash_differs(&expected, &checked.sha256);
+            tracing::error!(
+                object.key = object.subject(),
+                detail,
+                "a log file was changed since its digest was signed"
+            );
+            Err(Bad { reason: HASH_DIFFERS, detail })
+        }
+    }
+}
+
+/// What is said of an object whose digest names another hash.
+pub(crate) fn hash_differs(expected: &[u8; 32], found: &[u8; 32]) -> String {
+    format!("its content has SHA-256 {}, a verified digest says {}", to_hex(found), to_hex(expected))
 }
 
 fn bad_gzip(error: &gzip::Error) -> Bad {

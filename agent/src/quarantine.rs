@@ -159,7 +159,7 @@ impl Shared {
             tracing::warn!(entry.id = %entry.id, object.key = key, "quarantine entry names nothing of CloudTrail's; drop it");
             return Ok(());
         };
-        let id = self.checkpoint.folder(location, &folder.path(), &folder.account, &folder.region)?;
+        let id = self.checkpoint.folder(location, &folder.path(), &folder.account, &folder.region, None)?;
         let size = field("bytes").parse().unwrap_or(0);
         if self.checkpoint.retake(id, date, key, size, &entry.reason)? == Retake::AlreadyDone {
             self.quarantine.resolve(&entry.id).context("resolve a quarantine entry")?;

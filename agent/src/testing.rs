@@ -32,7 +32,7 @@ pub(crate) fn folder(id: FolderId) -> Arc<SourceFolder> {
 
 /// Claims an object called `key` in the checkpoint.
 pub(crate) fn claimed(checkpoint: &Checkpoint, key: &str) -> ObjectRef {
-    let id = checkpoint.folder("file:///nowhere", FOLDER, "111122223333", "eu-west-1").unwrap();
+    let id = checkpoint.folder("file:///nowhere", FOLDER, "111122223333", "eu-west-1", None).unwrap();
     let listed = Listed {
         key: key.to_owned(),
         day: jiff::civil::date(2024, 5, 1),

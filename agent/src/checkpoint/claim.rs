@@ -1,4 +1,4 @@
-//! What goes in and out of the checkpoint: listed objects in, claims out, answers in.
+//! What goes in and out of the checkpoint: listed and named objects in, claims out, answers in.
 //!
 //! Owns who holds a claim, in memory only: after a crash nobody does. A claim gives itself back when it is dropped, so no
 //! path through the stages, a panic included, can keep an object from being handed out again.
@@ -9,16 +9,17 @@ use std::sync::{Arc, Mutex};
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-use super::entry::{EntryKey, FolderId};
+use super::entry::{EntryKey, FolderId, State as Standing};
 use super::lock;
 
-/// An object that a listing named.
+/// An object that a listing named, or a notification or digest.
 #[derive(Debug, Clone)]
 pub(crate) struct Listed {
     /// Key below the source's location.
     pub(crate) key: String,
     pub(crate) day: Date,
     pub(crate) size: u64,
+    /// Empty where whatever named the object doesn't know it: any version that was taken will do.
     pub(crate) etag: String,
     pub(crate) last_modified: Timestamp,
     pub(crate) verdict: Verdict,
@@ -42,12 +43,25 @@ pub(crate) struct Claimed {
     pub(crate) new: usize,
 }
 
+/// What became of one object that was claimed by its name.
+#[derive(Debug)]
+pub(crate) enum Named {
+    /// To be fetched now.
+    Taken(Listed, Claim),
+    /// Somebody works on it.
+    InFlight,
+    /// It was taken before, and this is how far it came.
+    Settled(Standing),
+}
+
 /// The right to work on one object. Dropped without having been settled, the object is handed out again.
 #[derive(Debug)]
 pub(crate) struct Claim {
     pub(super) entry: EntryKey,
     /// The object was in quarantine before: success resolves its entry there.
     pub(crate) resolves: bool,
+    /// What a verified digest says the SHA-256 of its inflated bytes is.
+    pub(crate) expected: Option<[u8; 32]>,
     held: Held,
 }
 
@@ -66,9 +80,9 @@ impl Held {
 }
 
 impl Claim {
-    pub(super) fn new(entry: EntryKey, resolves: bool, held: &Held) -> Self {
+    pub(super) fn new(entry: EntryKey, resolves: bool, expected: Option<[u8; 32]>, held: &Held) -> Self {
         lock(&held.0).entry(entry.folder()).or_default().insert(entry);
-        Self { entry, resolves, held: held.clone() }
+        Self { entry, resolves, expected, held: held.clone() }
     }
 }
 
@@ -87,6 +101,8 @@ pub(crate) struct Settled {
     pub(crate) claim: Claim,
     /// Entity tag of the bytes that were answered for.
     pub(crate) etag: String,
+    /// Of the inflated bytes, where they could be inflated.
+    pub(crate) sha256: Option<[u8; 32]>,
     /// Unix seconds of the stamp in a log file's key; none where the object says nothing about how fresh log files are.
     pub(crate) stamp: Option<i64>,
     pub(crate) outcome: Outcome,

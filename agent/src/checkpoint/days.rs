@@ -30,6 +30,9 @@ pub(super) struct FolderMeta {
     pub(super) id: u32,
     /// All days up to this one are closed: the low watermark.
     pub(super) closed_through: Option<Date>,
+    /// The first day that listings take; days before it are a backfill's. None for all days.
+    #[serde(default)]
+    pub(super) from: Option<Date>,
     pub(super) account: String,
     pub(super) region: String,
 }

@@ -68,7 +68,7 @@ pub(super) fn etag_hash(etag: &str) -> u64 {
 
 /// How far an object has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum State {
+pub(crate) enum State {
     /// On its way: claimed, not answered (I1).
     Claimed,
     /// In the aggregator's journal at `seq`, not yet at every destination (I11).
@@ -105,6 +105,10 @@ pub(super) struct Entry {
     pub(super) etag: u64,
     /// Size at the source, gzip bytes.
     pub(super) size: u64,
+    /// SHA-256 of the inflated bytes that were answered for, as digests name it.
+    pub(super) sha256: Option<[u8; 32]>,
+    /// What a verified digest says that hash is.
+    pub(super) expected: Option<[u8; 32]>,
     /// The object's own key, kept while something has to happen to the object: no listing need name it again.
     pub(super) key: Option<Box<str>>,
 }
@@ -115,6 +119,11 @@ const DELIVERED: u8 = 3;
 const QUARANTINED: u8 = 4;
 const QUARANTINED_ACKED: u8 = 5;
 const SKIPPED: u8 = 6;
+
+/// What follows the size: a hash, that it is the expected one too, an expected one that differs.
+const SHA256: u8 = 1;
+const VOUCHED: u8 = 2;
+const EXPECTED: u8 = 4;
 
 impl Entry {
     pub(super) fn encode(&self) -> Vec<u8> {
@@ -129,6 +138,13 @@ impl Entry {
         });
         bytes.extend_from_slice(&self.etag.to_be_bytes());
         bytes.extend_from_slice(&self.size.to_be_bytes());
+        let apart = self.expected.filter(|_| self.expected != self.sha256);
+        let has = |bit: u8, set: bool| if set { bit } else { 0 };
+        let vouched = self.expected.is_some() && apart.is_none();
+        bytes.push(has(SHA256, self.sha256.is_some()) | has(VOUCHED, vouched) | has(EXPECTED, apart.is_some()));
+        for hash in [self.sha256, apart].iter().flatten() {
+            bytes.extend_from_slice(hash);
+        }
         if let Some(seq) = self.state.awaited_seq() {
             bytes.extend_from_slice(&seq.to_be_bytes());
         }
@@ -144,6 +160,10 @@ impl Entry {
         let tag = take::<1>(&mut bytes)?[0];
         let etag = u64::from_be_bytes(take(&mut bytes)?);
         let size = u64::from_be_bytes(take(&mut bytes)?);
+        let flags = take::<1>(&mut bytes)?[0];
+        let sha256 = if flags & SHA256 != 0 { Some(take(&mut bytes)?) } else { None };
+        let apart = if flags & EXPECTED != 0 { Some(take(&mut bytes)?) } else { None };
+        let expected = if flags & VOUCHED != 0 { sha256 } else { apart };
         let state = match tag {
             CLAIMED => State::Claimed,
             ACKED => State::Acked { seq: u64::from_be_bytes(take(&mut bytes)?) },
@@ -157,7 +177,7 @@ impl Entry {
             _ => return None,
         };
         let key = (!bytes.is_empty()).then_some(std::str::from_utf8(bytes).ok()?).map(Box::from);
-        Some(Self { state, etag, size, key })
+        Some(Self { state, etag, size, sha256, expected, key })
     }
 }
 
@@ -200,9 +220,12 @@ mod tests {
             State::Skipped { reason: "digest".into() },
         ];
         for state in states {
-            for key in [None, Some("AWSLogs/ü".into())] {
-                let entry = Entry { state: state.clone(), etag: 3, size: 4, key };
-                assert_eq!(Entry::decode(&entry.encode()), Some(entry));
+            let hashes = [None, Some([1; 32]), Some([2; 32])];
+            for (sha256, expected) in hashes.iter().flat_map(|a| hashes.iter().map(move |b| (*a, *b))) {
+                for key in [None, Some("AWSLogs/ü".into())] {
+                    let entry = Entry { state: state.clone(), etag: 3, size: 4, sha256, expected, key };
+                    assert_eq!(Entry::decode(&entry.encode()), Some(entry));
+                }
             }
         }
         assert_eq!(Entry::decode(&[]), None);

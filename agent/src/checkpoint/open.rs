@@ -16,7 +16,7 @@ use super::ledger::{Ledger, Progress, RowKey};
 use super::{Error, FolderState, State};
 
 /// Version of the layout.
-pub(super) const FORMAT: &str = "1";
+pub(super) const FORMAT: &str = "2";
 const FORMAT_KEY: &[u8] = b"mformat";
 pub(super) const EPOCH: &[u8] = b"mepoch";
 pub(super) const DELIVERED: &[u8] = b"mdelivered";

@@ -33,7 +33,7 @@ impl Bench {
 
     fn at(dir: tempfile::TempDir) -> Self {
         let checkpoint = Checkpoint::open(&dir.path().join("c"), LATENESS).unwrap();
-        let folder = checkpoint.folder("s3://b", "AWSLogs/1/CloudTrail/r/", "111122223333", "r").unwrap();
+        let folder = checkpoint.folder("s3://b", "AWSLogs/1/CloudTrail/r/", "111122223333", "r", None).unwrap();
         Self { dir, checkpoint, folder }
     }
 
@@ -56,7 +56,7 @@ impl Bench {
     }
 
     fn settle(&self, claim: Claim, outcome: Outcome) {
-        self.checkpoint.settle(&[Settled { claim, etag: "e1".into(), stamp: Some(7), outcome }]).unwrap();
+        self.checkpoint.settle(&[Settled { claim, etag: "e1".into(), sha256: None, stamp: Some(7), outcome }]).unwrap();
     }
 
     fn sum(&self) -> Progress {
@@ -175,7 +175,8 @@ fn a_changed_object_is_taken_again_and_both_versions_count() {
     let sum = bench.sum();
     assert_eq!((sum.listed, sum.done, sum.in_flight, sum.undelivered), (2, 1, 1, 1));
     let claim = page.taken.remove(0).1;
-    let settled = Settled { claim, etag: "e2".into(), stamp: Some(7), outcome: Outcome::Acked { seq: 2 } };
+    let settled =
+        Settled { claim, etag: "e2".into(), sha256: None, stamp: Some(7), outcome: Outcome::Acked { seq: 2 } };
     bench.checkpoint.settle(&[settled]).unwrap();
     bench.checkpoint.delivered(3).unwrap();
     let sum = bench.sum();
@@ -199,7 +200,8 @@ fn a_replaced_version_lost_by_the_aggregator_is_named_in_the_ledger() {
 fn an_answer_for_a_newer_version_than_listed_is_not_fetched_twice() {
     let bench = Bench::new();
     let claim = bench.claim_one("a");
-    let settled = Settled { claim, etag: "e2".into(), stamp: Some(7), outcome: Outcome::Acked { seq: 1 } };
+    let settled =
+        Settled { claim, etag: "e2".into(), sha256: None, stamp: Some(7), outcome: Outcome::Acked { seq: 1 } };
     bench.checkpoint.settle(&[settled]).unwrap();
     assert!(bench.claim(vec![Listed { etag: "e2".into(), ..listed("a", DAY) }]).taken.is_empty());
 }
@@ -332,11 +334,59 @@ fn a_claimed_object_that_is_gone_from_the_listing_is_handed_out_by_its_key() {
 #[test]
 fn folders_and_rows_are_found_again() {
     let bench = Bench::new();
-    let other = bench.checkpoint.folder("s3://b", "AWSLogs/1/CloudTrail-Digest/r/", "111122223333", "r").unwrap();
+    let other = bench.checkpoint.folder("s3://b", "AWSLogs/1/CloudTrail-Digest/r/", "111122223333", "r", None).unwrap();
     assert_ne!(other, bench.folder);
     let bench = bench.crashed();
     bench.checkpoint.flush().unwrap();
     assert_eq!(bench.checkpoint.rows().len(), 1, "two folders of one account and region share a row");
+}
+
+#[test]
+fn an_object_that_is_named_is_claimed_once_and_known_to_the_listing() {
+    let bench = Bench::new();
+    let named = || Listed { etag: String::new(), ..listed("a", DAY) };
+    let claim_named = |object| bench.checkpoint.claim_named(bench.folder, object, Some([9; 32])).unwrap();
+    let Named::Taken(_, claim) = claim_named(named()) else { panic!("a new object is handed out") };
+    assert_eq!(claim.expected, Some([9; 32]));
+    assert!(matches!(claim_named(named()), Named::InFlight));
+    assert!(bench.claim(vec![listed("a", DAY)]).taken.is_empty(), "the listing finds it claimed");
+    bench.settle(claim, Outcome::Acked { seq: 0 });
+    assert!(matches!(claim_named(named()), Named::Settled(Standing::Acked { seq: 0 })));
+    assert!(matches!(claim_named(listed("a", DAY)), Named::Settled(_)));
+    let standing = bench.checkpoint.standing(bench.folder, DAY, "a").unwrap();
+    assert_eq!(standing, Some(Standing::Acked { seq: 0 }));
+    assert_eq!(bench.checkpoint.standing(bench.folder, DAY, "b").unwrap(), None);
+    let changed = Listed { etag: "e2".into(), ..listed("a", DAY) };
+    assert!(matches!(claim_named(changed), Named::Taken(..)), "another version is taken");
+    assert_eq!((bench.sum().listed, bench.sum().in_flight), (2, 1));
+}
+
+#[test]
+fn a_named_object_of_a_closed_day_is_taken_and_leaves_nothing_behind() {
+    let bench = Bench::new();
+    bench.list_all("2024-06-01T00:00:00Z");
+    assert!(bench.claim(vec![listed("late", DAY)]).taken.is_empty(), "listings pass a closed day over");
+    let named = bench.checkpoint.claim_named(bench.folder, listed("late", DAY), None).unwrap();
+    let Named::Taken(_, claim) = named else { panic!("a late object is handed out") };
+    drop(claim);
+    let claim = bench.checkpoint.detached(10).unwrap().remove(0).claim;
+    bench.settle(claim, Outcome::Acked { seq: 0 });
+    bench.checkpoint.delivered(1).unwrap();
+    assert_eq!((bench.sum().listed, bench.sum().delivered, bench.lines(b"e")), (1, 1, 0));
+}
+
+#[test]
+fn days_before_the_beginning_are_passed_over_by_listings_for_ever() {
+    let bench = Bench::new();
+    let path = "AWSLogs/2/CloudTrail/r/";
+    let folder = |from| bench.checkpoint.folder("s3://b", path, "111122223333", "r", from).unwrap();
+    let id = folder(Some(DAY));
+    let claimed = bench.checkpoint.claim(id, vec![listed("x", date(2024, 4, 30)), listed("y", DAY)]).unwrap();
+    let keys: Vec<_> = claimed.taken.iter().map(|(listed, _)| listed.key.as_str()).collect();
+    assert_eq!(keys, ["y"]);
+    assert_eq!(bench.checkpoint.closed_through(id), Some(date(2024, 4, 30)));
+    assert_eq!(folder(Some(date(2020, 1, 1))), id, "a folder that is known keeps its beginning");
+    assert_eq!(bench.checkpoint.closed_through(id), Some(date(2024, 4, 30)));
 }
 
 #[test]
@@ -348,5 +398,5 @@ fn a_checkpoint_of_another_format_is_refused() {
     bench.flush().unwrap();
     drop(bench);
     let error = Checkpoint::open(&path, LATENESS).unwrap_err().to_string();
-    assert_eq!(error, "open checkpoint: format 99, this build knows 1");
+    assert_eq!(error, "open checkpoint: format 99, this build knows 2");
 }

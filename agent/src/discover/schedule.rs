@@ -201,7 +201,7 @@ impl Stage {
     /// Takes a folder into the timetable unless it is there.
     fn watch(&mut self, source: &Arc<Source>, folder: orgtrail_event::key::Folder) -> anyhow::Result<()> {
         let path = folder.path();
-        let id = self.context.checkpoint.folder(&source.location, &path, &folder.account, &folder.region)?;
+        let id = self.context.checkpoint.folder(&source.location, &path, &folder.account, &folder.region, None)?;
         let folder = Arc::new(SourceFolder::new(Arc::clone(source), folder, id));
         if !self.context.folders.insert(&folder) {
             return Ok(());

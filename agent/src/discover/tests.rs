@@ -113,7 +113,7 @@ impl Bench {
     fn deliver(&self, object: ObjectRef, seq: u64) {
         let ObjectRef { claim, etag, stamp, .. } = object;
         self.checkpoint
-            .settle(&[Settled { claim, etag, stamp: Some(stamp), outcome: Outcome::Acked { seq } }])
+            .settle(&[Settled { claim, etag, sha256: None, stamp: Some(stamp), outcome: Outcome::Acked { seq } }])
             .unwrap();
         self.checkpoint.delivered(seq + 1).unwrap();
     }
@@ -333,7 +333,7 @@ async fn another_epoch_brings_objects_back_at_once() {
     let ObjectRef { claim, etag, stamp, .. } = bench.next().await;
     bench
         .checkpoint
-        .settle(&[Settled { claim, etag, stamp: Some(stamp), outcome: Outcome::Acked { seq: 4 } }])
+        .settle(&[Settled { claim, etag, sha256: None, stamp: Some(stamp), outcome: Outcome::Acked { seq: 4 } }])
         .unwrap();
     bench.quiet().await;
     bench.checkpoint.new_epoch(7).unwrap();

@@ -36,7 +36,7 @@ impl Bench {
         let location = Location::try_from(bucket.as_path()).unwrap();
         let config = crate::config::Source { location: Some(location.clone()), ..Default::default() };
         let source = Arc::new(Source::new(&config, &location, Arc::new(LocalStore::new(&bucket))));
-        let id = checkpoint.folder(&source.location, FOLDER, "111122223333", "eu-west-1").unwrap();
+        let id = checkpoint.folder(&source.location, FOLDER, "111122223333", "eu-west-1", None).unwrap();
         let folder = Arc::new(SourceFolder::new(source, Folder::parse(FOLDER).unwrap(), id));
         Self { health: Health::new(clock), dir, checkpoint, quarantine, folder }
     }

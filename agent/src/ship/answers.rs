@@ -119,10 +119,10 @@ impl Answers {
                     continue;
                 }
             };
-            let Fetched { object, gzip: bytes, _permit, .. } = fetched;
+            let Fetched { object, sha256, gzip: bytes, _permit, .. } = fetched;
             gzip.push((bytes, _permit));
             let stamp = object.freshness();
-            settled.push(Settled { claim: object.claim, etag: object.etag, stamp, outcome });
+            settled.push(Settled { claim: object.claim, etag: object.etag, sha256: Some(sha256), stamp, outcome });
         }
         self.checkpoint.settle(&settled)?;
         self.metrics.resent.inc_by(left.again.len() as u64);
