@@ -23,7 +23,7 @@ use orgtrail_service::health::Health;
 use orgtrail_service::workers::Workers;
 use tokio_util::sync::CancellationToken;
 
-use crate::journal::head::Head;
+use crate::journal::head::{Head, Lane};
 use crate::journal::{self, Advance, Journal, Seq};
 use crate::metrics::Metrics;
 use crate::trail::cloudwatch_destination;
@@ -117,7 +117,7 @@ impl Delivery {
             let mut heads = journal.heads(from, HEADS_MAX)?;
             let mut bytes = 0;
             let fits = heads.iter().take_while(|(_, head)| {
-                bytes += head.selected(&destination).kept_bytes;
+                bytes += if is_passed_over(head) { 0 } else { head.selected(&destination).kept_bytes };
                 bytes <= WINDOW_BYTES as u64
             });
             // An object larger than a window comes alone, and in several.
@@ -136,10 +136,9 @@ impl Delivery {
 
     /// Sends every record of the range that is to be sent; what became of all.
     async fn send(&mut self, heads: &[(Seq, Head)]) -> Result<Result<Tally, Cancelled>, journal::Error> {
-        let object = |(seq, head): &(Seq, Head)| Object::new(*seq, head, &self.target.trail, &self.destination);
-        let objects: Arc<Vec<_>> = Arc::new(heads.iter().filter_map(object).collect());
-        let mut reading = Reading::new(&self.journal, &self.destination, Arc::clone(&objects), self.target.rules);
         let mut tally = Tally::default();
+        let objects = Arc::new(self.objects(heads, &mut tally));
+        let mut reading = Reading::new(&self.journal, &self.destination, Arc::clone(&objects), self.target.rules);
         while !reading.is_done() {
             let now_ms = self.now_ms();
             let read = self.workers.run(move || reading.window(now_ms).map(|window| (reading, window))).await;
@@ -163,6 +162,21 @@ impl Delivery {
         Ok(Ok(tally))
     }
 
+    /// The objects whose records are to be sent; those of others are counted.
+    fn objects(&mut self, heads: &[(Seq, Head)], tally: &mut Tally) -> Vec<Object> {
+        let mut objects = Vec::new();
+        for (seq, head) in heads {
+            let Some(object) = Object::new(*seq, head, &self.target.trail, &self.destination) else { continue };
+            if is_passed_over(head) {
+                tally.divert_all(&object, Reason::Backfill, head.selected(&self.destination).kept);
+                self.tell(Reason::Backfill);
+            } else {
+                objects.push(object);
+            }
+        }
+        objects
+    }
+
     async fn advance(&self, to: Seq, tally: Tally) -> Result<(), journal::Error> {
         let (journal, destination) = (self.journal.clone(), self.destination.clone());
         let advance = Advance { to, rows: tally.into_rows(), files: Vec::new() };
@@ -184,6 +198,11 @@ impl Delivery {
     fn now_ms(&self) -> i64 {
         self.clock.now().as_millisecond()
     }
+}
+
+/// Whether no record of the object is sent: a backfill of years is no news for alarms, and CloudWatch Logs bills by the byte.
+fn is_passed_over(head: &Head) -> bool {
+    head.lane == Lane::Backfill
 }
 
 /// Storage stays off the async threads.

@@ -38,7 +38,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::seal::{self, Seal};
 pub(crate) use advance::{Advance, DeliveredFile};
 pub(crate) use copy::{Copied, copy};
-use head::Head;
+use head::{Head, Lane};
 use ledger::{Delivered, Ingested, Ledger, Place};
 use store::Store;
 pub use writer::Writer;
@@ -146,6 +146,8 @@ pub struct Prepared {
     /// The one destination of an object that is delivered again by a replay: its records are neither counted nor compared
     /// with what was seen.
     pub replay_to: Option<String>,
+    /// How it came.
+    pub lane: Lane,
 }
 
 /// What the journal needs of a record.

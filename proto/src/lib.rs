@@ -10,13 +10,15 @@ mod server;
 mod wire;
 
 pub use client::{Client, Link};
-pub use message::{Batch, Disposition, Hello, Object, ObjectRef, Part, ToAgent, ToAggregator, VerifiedDigest};
+pub use message::{
+    Backfill, Batch, Disposition, Hello, Object, ObjectRef, Part, ToAgent, ToAggregator, VerifiedDigest,
+};
 pub use server::{Inbound, Ingest, Outbound, Peer, service};
 pub use wire::Malformed;
 
 /// Version of the protocol that this build speaks; `Hello` carries it and the aggregator refuses another. What each version
 /// means stands in `ingest.proto`.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 
 /// Largest gRPC message that both ends accept unless configured otherwise: well above a full batch, well below what a
 /// process's memory would notice.

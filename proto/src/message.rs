@@ -79,6 +79,13 @@ pub struct VerifiedDigest {
     pub verified_at: i64,
 }
 
+/// An operator's backfill brought the object, not live listing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backfill {
+    /// Log groups are to get its records too.
+    pub log_groups: bool,
+}
+
 /// An object: where it is from, and its gzip bytes, untouched.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Object {
@@ -88,6 +95,8 @@ pub struct Object {
     pub gzip: Bytes,
     /// Set for digests and for nothing else.
     pub digest: Option<VerifiedDigest>,
+    /// Set for what a backfill brings.
+    pub backfill: Option<Backfill>,
 }
 
 /// Objects that are sent and answered together.
@@ -114,6 +123,8 @@ pub struct Part {
     pub slice: Bytes,
     /// As in [`Object`], on every part.
     pub digest: Option<VerifiedDigest>,
+    /// As in [`Object`], on every part.
+    pub backfill: Option<Backfill>,
 }
 
 impl Part {

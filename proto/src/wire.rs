@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use crate::generated as wire;
-use crate::message::{Batch, Disposition, Hello, Object, ObjectRef, Part, ToAgent, ToAggregator, VerifiedDigest};
+use crate::message::{
+    Backfill, Batch, Disposition, Hello, Object, ObjectRef, Part, ToAgent, ToAggregator, VerifiedDigest,
+};
 
 /// Hexadecimal digits of a signature at most: those of a key of 8192 bits. CloudTrail's have 2048.
 const SIGNATURE_DIGITS_MAX: usize = 2048;
@@ -48,6 +50,7 @@ impl From<ToAggregator> for wire::AgentMessage {
                 gzip_bytes: part.gzip_bytes,
                 slice: part.slice,
                 digest: part.digest.map(Into::into),
+                backfill: part.backfill.map(Into::into),
             }),
             ToAggregator::Flush => Body::Flush(wire::Flush {}),
         };
@@ -74,13 +77,30 @@ impl TryFrom<wire::AgentMessage> for ToAggregator {
 }
 
 fn object(object: wire::Object) -> Result<Object, Malformed> {
-    Ok(Object { reference: reference(object.r#ref)?, gzip: object.gzip, digest: digest(object.digest)? })
+    Ok(Object {
+        reference: reference(object.r#ref)?,
+        gzip: object.gzip,
+        digest: digest(object.digest)?,
+        backfill: object.backfill.map(Into::into),
+    })
 }
 
 impl From<Object> for wire::Object {
     fn from(object: Object) -> Self {
-        let Object { reference, gzip, digest } = object;
-        Self { r#ref: Some(reference.into()), gzip, digest: digest.map(Into::into) }
+        let Object { reference, gzip, digest, backfill } = object;
+        Self { r#ref: Some(reference.into()), gzip, digest: digest.map(Into::into), backfill: backfill.map(Into::into) }
+    }
+}
+
+impl From<Backfill> for wire::Backfill {
+    fn from(Backfill { log_groups }: Backfill) -> Self {
+        Self { log_groups }
+    }
+}
+
+impl From<wire::Backfill> for Backfill {
+    fn from(wire::Backfill { log_groups }: wire::Backfill) -> Self {
+        Self { log_groups }
     }
 }
 
@@ -130,6 +150,7 @@ fn checked_part(part: wire::Part) -> Result<Part, Malformed> {
         gzip_bytes: part.gzip_bytes,
         slice: part.slice,
         digest: digest(part.digest)?,
+        backfill: part.backfill.map(Into::into),
     })
 }
 
@@ -263,9 +284,11 @@ mod tests {
         #[test]
         fn agent_messages_survive_the_wire(gzip: Vec<u8>, key in ".+", sha256: [u8; 32], id: u64) {
             let reference = ObjectRef { key, sha256, ..a_reference() };
-            let object = Object { reference, gzip: Bytes::from(gzip), digest: None };
+            let object = Object { reference, gzip: Bytes::from(gzip), digest: None, backfill: None };
             let digest = Object { digest: Some(a_digest()), ..object.clone() };
-            let message = ToAggregator::Batch(Batch { id, objects: vec![object, digest] });
+            let backfilled = |log_groups| Object { backfill: Some(Backfill { log_groups }), ..object.clone() };
+            let objects = vec![object.clone(), digest, backfilled(false), backfilled(true)];
+            let message = ToAggregator::Batch(Batch { id, objects });
             let back = ToAggregator::try_from(wire::AgentMessage::from(message.clone()));
             prop_assert_eq!(back.expect("well formed"), message);
         }
@@ -297,12 +320,19 @@ mod tests {
     fn what_is_said_of_a_digest_is_checked() {
         let received = |digest: VerifiedDigest| {
             let gzip = Bytes::from_static(b"1");
-            let part =
-                Part { id: 1, reference: a_reference(), offset: 0, gzip_bytes: 1, slice: gzip, digest: Some(digest) };
+            let part = Part {
+                id: 1,
+                reference: a_reference(),
+                offset: 0,
+                gzip_bytes: 1,
+                slice: gzip,
+                digest: Some(digest),
+                backfill: Some(Backfill { log_groups: true }),
+            };
             ToAggregator::try_from(wire::AgentMessage::from(ToAggregator::Part(part)))
         };
         let ToAggregator::Part(part) = received(a_digest()).expect("well formed") else { panic!("a part") };
-        assert_eq!(part.digest, Some(a_digest()));
+        assert_eq!((part.digest, part.backfill), (Some(a_digest()), Some(Backfill { log_groups: true })));
         for signature in ["", "abc", "zz", &"ab".repeat(1025)] {
             let error = received(VerifiedDigest { signature: signature.into(), ..a_digest() }).expect_err("refused");
             assert!(error.to_string().contains("digest.signature"), "{error}");
@@ -324,6 +354,7 @@ mod tests {
                 gzip_bytes: 4,
                 slice: Bytes::from_static(slice),
                 digest: None,
+                backfill: None,
             };
             ToAggregator::try_from(wire::AgentMessage { body: Some(wire::agent_message::Body::Part(part)) })
         };

@@ -142,6 +142,7 @@ fn batch(id: u64, objects: &[Fetched]) -> ToAggregator {
             reference: reference(fetched),
             gzip: fetched.gzip.clone(),
             digest: fetched.digest.clone(),
+            backfill: None,
         })
         .collect();
     ToAggregator::Batch(Batch { id, objects })
@@ -160,6 +161,7 @@ fn parts(id: u64, fetched: &Fetched, room: usize) -> Vec<ToAggregator> {
             gzip_bytes: gzip.len() as u64,
             slice: gzip.slice(offset..end),
             digest: fetched.digest.clone(),
+            backfill: None,
         })
     };
     (0..gzip.len()).step_by(slice_max).map(part).collect()

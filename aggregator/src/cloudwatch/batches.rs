@@ -26,6 +26,8 @@ pub(crate) enum Reason {
     TooNew,
     /// Older than the log group keeps events.
     Expired,
+    /// Brought by a backfill that isn't for log groups.
+    Backfill,
 }
 
 impl Reason {
@@ -37,6 +39,7 @@ impl Reason {
             Self::TooOld => "too_old",
             Self::TooNew => "too_new",
             Self::Expired => "expired",
+            Self::Backfill => "backfill",
         }
     }
 
@@ -50,6 +53,7 @@ impl Reason {
             Self::TooOld => "CloudWatch Logs takes no events older than 14 days",
             Self::TooNew => "CloudWatch Logs takes no events more than 2 hours ahead; is this machine's clock right?",
             Self::Expired => "the log group keeps events for a shorter time than these are old",
+            Self::Backfill => "a backfill leaves log groups alone unless it is begun with --log-groups",
         }
     }
 }

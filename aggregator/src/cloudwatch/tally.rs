@@ -17,10 +17,14 @@ impl Tally {
     /// A record of this object was not stored.
     pub(super) fn divert(&mut self, object: &Object, reason: Reason) {
         // Counted when it first came; a replay's records aren't part of the equation.
-        if object.is_replayed {
-            return;
+        if !object.is_replayed {
+            self.divert_all(object, reason, 1);
         }
-        *self.row(object).diverted.entry(reason.as_str().to_owned()).or_default() += 1;
+    }
+
+    /// So many records of this object, which no replay brought, were not stored.
+    pub(super) fn divert_all(&mut self, object: &Object, reason: Reason, records: u64) {
+        *self.row(object).diverted.entry(reason.as_str().to_owned()).or_default() += records;
     }
 
     /// A batch was taken. Returns what CloudWatch Logs rejected of it.

@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::cloudwatch::target::Names;
 use crate::cloudwatch::window::Rules;
+use crate::journal::head::Lane;
 use crate::journal::{Prepared, Scanned};
 use crate::seal::Seal;
 use crate::trail::Trail;
@@ -188,6 +189,7 @@ fn object(name: u32, records: &[Value]) -> Prepared {
         event_times: None,
         source_digest: None,
         replay_to: None,
+        lane: Lane::Live,
     }
 }
 
@@ -344,5 +346,40 @@ async fn what_selectors_pass_over_is_not_sent() {
     running.journal.append(vec![object]).await.expect("appended");
     let status = running.drained().await;
     assert_eq!((bench.ids(), status.delivered, status.filtered), (vec!["taken".to_owned()], 1, 1));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_backfill_brings_is_counted_and_sent_only_if_it_says_so() {
+    let bench = Bench { pointers: true, ..Bench::new() };
+    let running = bench.start();
+    let brought = |name: u32, id: &str, lane| Prepared {
+        lane,
+        ..object(name, &[record(id, NOW), record(&format!("{id}2"), NOW)])
+    };
+    let mut replayed = brought(4, "replayed", Lane::Live);
+    replayed.replay_to = Some("org-trail/cloudwatch".into());
+    let objects = vec![
+        brought(1, "live", Lane::Live),
+        brought(2, "quiet", Lane::Backfill),
+        brought(3, "told", Lane::BackfillForLogGroups),
+        replayed,
+    ];
+    running.journal.append(objects).await.expect("appended");
+    let status = running.drained().await;
+    assert_eq!(bench.ids(), ["live", "live2", "replayed", "replayed2", "told", "told2"], "and no pointers");
+    assert_eq!((status.delivered, status.diverted), (4, [("backfill".to_owned(), 2)].into()));
+    running.stop().await;
+
+    // The head remembers it over a restart, too.
+    bench.sink.set_down(Some(ErrorKind::Unavailable));
+    let running = bench.start();
+    running.append(5, &[record("held", NOW)]).await;
+    running.journal.append(vec![brought(6, "later", Lane::Backfill)]).await.expect("appended");
+    until("health says so", || !bench.degraded().is_empty()).await;
+    running.stop().await;
+    bench.sink.set_down(None);
+    let running = bench.start();
+    assert_eq!(running.drained().await.diverted, [("backfill".to_owned(), 4)].into());
     running.stop().await;
 }

@@ -152,7 +152,7 @@ pub(crate) fn base62(hash: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::head::PassedOver;
+    use crate::journal::head::{Lane, PassedOver};
     use crate::journal::runs::Runs;
 
     const LIMITS: Limits = Limits { merge_below: 1000, object_bytes_max: 10_000 };
@@ -186,6 +186,7 @@ mod tests {
             verbatim: true,
             passed_over: BTreeMap::new(),
             replay_to: None,
+            lane: Lane::Live,
         }
     }
 

@@ -14,6 +14,7 @@ use orgtrail_service::health::Health;
 use orgtrail_service::telemetry;
 
 use super::*;
+use crate::journal::head::Lane;
 use crate::journal::{Advance, DeliveredFile, Prepared, Settings, Writer};
 use crate::metrics::Metrics;
 use crate::trail::Trail;
@@ -109,6 +110,7 @@ impl Bench {
             event_times: None,
             source_digest: Some(source),
             replay_to: None,
+            lane: Lane::Live,
         };
         journal.append(vec![object]).await.expect("appended");
         cancel.cancel();

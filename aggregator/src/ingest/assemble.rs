@@ -45,7 +45,7 @@ impl Assembly {
             return Ok(None);
         }
         let gzip: Bytes = gzip.freeze();
-        Ok(Some(Batch { id, objects: vec![Object { reference, gzip, digest: part.digest }] }))
+        Ok(Some(Batch { id, objects: vec![Object { reference, gzip, digest: part.digest, backfill: part.backfill }] }))
     }
 }
 
@@ -62,7 +62,7 @@ mod tests {
             inflated_bytes: 0,
             last_modified: 0,
         };
-        Part { id, reference, offset, gzip_bytes: 6, slice: Bytes::from_static(slice), digest: None }
+        Part { id, reference, offset, gzip_bytes: 6, slice: Bytes::from_static(slice), digest: None, backfill: None }
     }
 
     #[test]

@@ -147,6 +147,7 @@ impl Scanner {
             event_times: None,
             source_digest: Some(source_digest),
             replay_to: None,
+            lane: object.backfill.into(),
         };
         Scan::Object(Box::new(prepared), Vec::new())
     }
@@ -210,6 +211,7 @@ impl Scanner {
             event_times: times.0,
             source_digest: None,
             replay_to: None,
+            lane: object.backfill.into(),
         };
         Scan::Object(Box::new(prepared), bad)
     }

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use orgtrail_event::key::LogKey;
-use orgtrail_proto::ObjectRef;
+use orgtrail_proto::{Backfill, ObjectRef};
 use serde::{Deserialize, Serialize};
 
 use super::runs::Runs;
@@ -42,6 +42,38 @@ pub struct Head {
     /// The one destination of an object that is delivered again by an operator's replay; the others don't see it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay_to: Option<String>,
+    /// How it came.
+    #[serde(default, skip_serializing_if = "Lane::is_live")]
+    pub lane: Lane,
+}
+
+/// How an object came, which decides whether log groups get its records.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lane {
+    /// Found when it was delivered, or offered again by a replay.
+    #[default]
+    Live,
+    /// Brought by a backfill, for objects only: log groups pass it over.
+    Backfill,
+    /// Brought by a backfill that log groups are to get too.
+    BackfillForLogGroups,
+}
+
+impl Lane {
+    fn is_live(&self) -> bool {
+        *self == Self::Live
+    }
+}
+
+impl From<Option<Backfill>> for Lane {
+    fn from(backfill: Option<Backfill>) -> Self {
+        match backfill {
+            None => Self::Live,
+            Some(Backfill { log_groups: false }) => Self::Backfill,
+            Some(Backfill { log_groups: true }) => Self::BackfillForLogGroups,
+        }
+    }
 }
 
 /// The records of an object that one trail's selectors pass over.
@@ -99,6 +131,7 @@ impl Head {
             verbatim: false,
             passed_over: BTreeMap::new(),
             replay_to: None,
+            lane: Lane::Live,
         }
     }
 

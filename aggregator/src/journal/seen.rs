@@ -77,15 +77,26 @@ pub(crate) struct Seen {
     by_touch: BTreeMap<u64, BucketKey>,
     bytes: u64,
     bytes_max: u64,
+    /// `bytes` when it was last shrunk.
+    bytes_then: u64,
     clock: u64,
     /// Buckets loaded from the store since the start: how much the budget is missing.
     pub(crate) loads: u64,
 }
 
 impl Seen {
-    /// `bytes_max` bounds the memory of all buckets together, but one bucket is always kept whole.
+    /// `bytes_max` bounds the memory of all buckets together, but one bucket is always kept whole. Between two calls of
+    /// `shrink` it is exceeded by what was touched.
     pub(crate) fn new(bytes_max: u64) -> Self {
-        Self { buckets: HashMap::new(), by_touch: BTreeMap::new(), bytes: 0, bytes_max, clock: 0, loads: 0 }
+        Self {
+            buckets: HashMap::new(),
+            by_touch: BTreeMap::new(),
+            bytes: 0,
+            bytes_max,
+            bytes_then: 0,
+            clock: 0,
+            loads: 0,
+        }
     }
 
     /// Looks one record up and remembers it. `load` reads the bucket's identities from the store.
@@ -125,9 +136,15 @@ impl Seen {
     /// Drops the coldest buckets until the budget holds. Only between commits.
     pub(crate) fn shrink(&mut self) {
         while self.bytes > self.bytes_max && self.buckets.len() > 1 {
-            let Some((_, key)) = self.by_touch.pop_first() else { return };
+            let Some((_, key)) = self.by_touch.pop_first() else { break };
             self.remove_bucket(key);
         }
+        self.bytes_then = self.bytes;
+    }
+
+    /// Whether as much as the budget was touched since it was last shrunk: time to commit and shrink.
+    pub(crate) fn has_outgrown(&self) -> bool {
+        self.bytes.saturating_sub(self.bytes_then) > self.bytes_max
     }
 
     /// Forgets a bucket whose stored entries changed underneath (they expired).
@@ -194,6 +211,21 @@ mod tests {
         let stored = |_| Ok::<_, ()>(vec![id(1, 1)]);
         assert_eq!(seen.insert(key(0), &id(1, 1), stored), Ok(Verdict::Duplicate));
         assert_eq!(seen.loads, 11);
+    }
+
+    #[test]
+    fn it_says_when_as_much_as_the_budget_was_touched() {
+        let mut seen = Seen::new(10_000);
+        let mut hour = 0;
+        for _ in 0..3 {
+            while !seen.has_outgrown() {
+                seen.insert(BucketKey { hour, account: 1 }, &id(1, 1), nothing).expect("nothing to load");
+                hour += 1;
+            }
+            assert!(seen.bytes() <= 20_200, "{} bytes", seen.bytes());
+            seen.shrink();
+            assert!(seen.bytes() <= 10_000 && !seen.has_outgrown());
+        }
     }
 
     #[test]

@@ -95,6 +95,7 @@ fn object_with(name: u8, records: &[(u8, u64)]) -> Prepared {
         event_times: None,
         source_digest: None,
         replay_to: None,
+        lane: Lane::Live,
     }
 }
 
@@ -361,5 +362,40 @@ async fn notifications_wait_for_their_topic_and_are_numbered_on_after_a_restart(
     opened.journal.published(&[notices[0].0.clone()]).expect("published");
     assert_eq!(opened.journal.notices("t", 10).expect("read").len(), 1);
     assert_eq!(opened.journal.notices_waiting_and_dropped(), (1, 0));
+    opened.close().await;
+}
+
+/// What a backfill of one year brings, twice over: many hours, each long before the window.
+fn of_last_year(copy: u8) -> Vec<Prepared> {
+    let object = |n: u8| {
+        let mut object = object(n, &[n, n.wrapping_add(100)]);
+        object.reference.source = format!("s3://copy-{copy}");
+        for record in &mut object.records {
+            record.hour = 482_000 + u32::from(n) * 24;
+        }
+        object
+    };
+    (0..100).map(object).collect()
+}
+
+#[tokio::test]
+async fn records_of_hours_long_past_are_compared_among_themselves_over_crashes_and_within_memory() {
+    let dir = tempfile::tempdir().expect("a folder");
+    // Room for a few of the hundred hours: each commit must be cut where the memory ends.
+    let settings = Settings { dedup_memory: 2_000, ..settings(dir.path(), &["t"]) };
+    let opened = open(&settings);
+    let first = opened.append(of_last_year(1)).await;
+    assert_eq!(first, (1..=100).collect::<Vec<_>>());
+    assert!(opened.journal.usage().seen_bytes <= 2_000);
+    opened.close().await;
+
+    let opened = open(&settings);
+    assert_eq!(opened.append(of_last_year(1)).await, first, "sent again after a crash: recognised");
+    opened.append(of_last_year(2)).await;
+    opened.clock.advance(jiff::SignedDuration::from_secs(6 * DAY));
+    opened.append(of_last_year(3)).await;
+    let total = opened.journal.books().ledger.ingested_total();
+    assert_eq!((total.read, total.duplicate, total.objects_again), (600, 400, 100));
+    assert_eq!(opened.journal.cursor("t").pending, 200);
     opened.close().await;
 }

@@ -2,7 +2,8 @@
 //! out in one atomic, fsynced, group-committed write (I2, I3).
 //!
 //! While one group is being fsynced the next one gathers in the queue, so the group grows with the load and no timer is
-//! needed. Crash: a group is on disk whole or not at all, and nobody was told before. A failed write ends the process.
+//! needed. A group is cut where deduplication has touched as much as its memory. Crash: an object is on disk with all that
+//! belongs to it or not at all, and nobody was told before. A failed write ends the process.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -84,26 +85,47 @@ struct Group<'a> {
     id_conflicts: Vec<String>,
 }
 
-impl Core {
-    fn commit(&mut self, group: Vec<Append>) -> Result<(), Error> {
-        let shared = Arc::clone(&self.shared);
-        let mut writing = Group {
+impl<'a> Group<'a> {
+    fn new(shared: &'a Shared) -> Self {
+        Self {
             batch: shared.store.batch(),
             ledger: HashMap::new(),
             known: HashMap::new(),
             kept: 0,
             payload_bytes: 0,
             id_conflicts: Vec::new(),
-        };
+        }
+    }
+}
+
+impl Core {
+    fn commit(&mut self, group: Vec<Append>) -> Result<(), Error> {
+        let shared = Arc::clone(&self.shared);
+        let mut writing = Group::new(&shared);
         let mut replies = Vec::with_capacity(group.len());
         for append in group {
             let mut appended = Vec::with_capacity(append.objects.len());
             for object in append.objects {
                 appended.push(self.append(&mut writing, object)?);
+                // Tiny files of many accounts and hours, as a backfill brings them, touch more buckets than memory may hold.
+                if self.seen.has_outgrown() {
+                    self.write(std::mem::replace(&mut writing, Group::new(&shared)))?;
+                }
             }
             replies.push((append.reply, appended));
         }
-        let Group { mut batch, ledger, kept, payload_bytes, id_conflicts, .. } = writing;
+        self.write(writing)?;
+        for (reply, appended) in replies {
+            // Whoever asked may be gone; the objects are in the journal all the same and will be recognised.
+            drop(reply.send(appended));
+        }
+        self.expire()
+    }
+
+    /// Writes what was gathered; it is on disk when this returns.
+    fn write(&mut self, group: Group<'_>) -> Result<(), Error> {
+        let shared = &self.shared;
+        let Group { mut batch, ledger, kept, payload_bytes, id_conflicts, .. } = group;
         batch.put_meta("next_seq", &self.next_seq);
         for (place, row) in &ledger {
             batch.put_meta(&format!("ingested/{}/{}", place.0, place.1), row);
@@ -116,11 +138,7 @@ impl Core {
         for subject in id_conflicts {
             tracing::warn!(object.key = subject, "an eventID came again over other bytes: both records are kept");
         }
-        for (reply, appended) in replies {
-            // Whoever asked may be gone; the objects are in the journal all the same and will be recognised.
-            drop(reply.send(appended));
-        }
-        self.expire()
+        Ok(())
     }
 
     fn append(&mut self, group: &mut Group<'_>, object: Prepared) -> Result<Appended, Error> {
@@ -151,6 +169,7 @@ impl Core {
         head.verbatim = head.omit.is_empty() && object.bad_records == 0 && object.members == 1 && head.kept > 0;
         head.event_times = object.event_times;
         head.replay_to.clone_from(&object.replay_to);
+        head.lane = object.lane;
         if object.replay_to.is_none() {
             count(row, &object, &head, conflicts);
         }

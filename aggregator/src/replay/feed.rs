@@ -176,7 +176,7 @@ impl Replays {
             inflated_bytes: 0,
             last_modified: object.meta.last_modified.as_second(),
         };
-        let object = Object { reference, gzip: object.bytes, digest: None };
+        let object = Object { reference, gzip: object.bytes, digest: None, backfill: None };
         match self.scan(object, key.clone()).await? {
             Scan::Reject(rejection) => failed(format!("{}: {}", rejection.reason, rejection.detail)),
             Scan::Object(mut prepared, _) => {
