@@ -7,12 +7,11 @@ use jiff::{SignedDuration, Timestamp};
 use orgtrail_aggregator::cloudwatch::CloudWatchStatus;
 use orgtrail_cloud::conformance::log_sink::ReadBack as _;
 use orgtrail_event::gzip::Deflater;
-use orgtrail_tests::emulator::{Account, Emulator, bucket_name};
-use orgtrail_tests::process::Process;
+use orgtrail_tests::emulator::{Emulator, bucket_name};
 use orgtrail_tests::site::Site;
 use serde_json::{Value, json};
 
-use crate::{Admin, now_ms};
+use crate::{Admin, now_ms, start};
 
 const HOUR: i64 = 3600;
 
@@ -44,13 +43,6 @@ fn record(id: &str, seconds_ago: i64) -> Value {
     let time = Timestamp::from_millisecond(now_ms()).unwrap() - SignedDuration::from_secs(seconds_ago);
     let time = time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     json!({"eventVersion": "1.11", "eventTime": time, "eventName": "GetObject", "eventID": id})
-}
-
-fn start(emulator: &Emulator, account: &Account, site: &Site, program: &str, config: &str, more: &[&str]) -> Process {
-    let env: Vec<_> = emulator.child_env(account).into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-    let config = site.root().join(config).display().to_string();
-    let arguments: Vec<_> = ["--config", &config].into_iter().chain(more.iter().copied()).collect();
-    Process::start(program, &arguments, &env, site.root()).unwrap()
 }
 
 fn status(site: &Site) -> Option<CloudWatchStatus> {

@@ -78,18 +78,23 @@ async fn a_kms_key_that_is_switched_off_is_waited_for_and_named_with_what_to_do(
 }
 
 /// The AWS CLI knows an old host of SQS by heart.
-fn sqs(emulator: &Emulator, account: &Account, arguments: &[&str]) -> Value {
+pub(crate) fn sqs(emulator: &Emulator, account: &Account, arguments: &[&str]) -> Value {
     emulator.aws(account, &[&["sqs", "--endpoint-url", &emulator.url()], arguments].concat()).unwrap()
+}
+
+/// Up to ten messages of a queue, after a second without any if there is none.
+pub(crate) fn receive(emulator: &Emulator, account: &Account, url: &str) -> Vec<String> {
+    let receive = ["receive-message", "--queue-url", url, "--max-number-of-messages", "10", "--wait-time-seconds", "1"];
+    let page = sqs(emulator, account, &receive);
+    let bodies = page["Messages"].as_array().into_iter().flatten();
+    bodies.map(|message| message["Body"].as_str().unwrap().to_owned()).collect()
 }
 
 /// What a queue holds, once it is so many messages or nothing more came for ten seconds.
 fn messages(emulator: &Emulator, account: &Account, url: &str, count: usize) -> Vec<String> {
     let mut messages = Vec::new();
     for _ in 0..10 {
-        let receive = ["receive-message", "--queue-url", url, "--max-number-of-messages", "10"];
-        let page = sqs(emulator, account, &[&receive[..], &["--wait-time-seconds", "1"]].concat());
-        let bodies = page["Messages"].as_array().into_iter().flatten();
-        messages.extend(bodies.map(|message| message["Body"].as_str().unwrap().to_owned()));
+        messages.extend(receive(emulator, account, url));
         if messages.len() >= count {
             break;
         }

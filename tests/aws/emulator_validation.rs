@@ -8,16 +8,14 @@ use std::process::Command;
 use jiff::{SignedDuration, Timestamp};
 use orgtrail_cli::generate::{Plan, generate};
 use orgtrail_cli::port::free_port;
-use orgtrail_cloud::ObjectStore;
 use orgtrail_cloud::lifecycle::lifecycle_rules;
-use orgtrail_cloud::object_store::ListRequest;
 use orgtrail_event::key::{ObjectKey, classify};
 use orgtrail_tests::emulator::{Account, Emulator, REGION, bucket_name};
 use orgtrail_tests::process::{Process, program};
 use orgtrail_tests::signed_trail::{SignedTrail, TrailPlan, public_keys_json};
 use orgtrail_tests::site::{ORGANIZATION, Site};
 
-use crate::{Admin, now_ms, store};
+use crate::{Admin, keys, now_ms, store};
 
 const PREFIX: &str = "audit";
 const TRAIL: &str = "org-trail";
@@ -138,18 +136,6 @@ impl Verdict {
         let counts = lines(|line| line.contains(" files valid"));
         assert!(!counts.is_empty(), "nothing was counted: {text}");
         Self { code: output.status.code(), files, counts }
-    }
-}
-
-async fn keys(bucket: &dyn ObjectStore) -> Vec<String> {
-    let (mut keys, mut request) = (Vec::new(), ListRequest::default());
-    loop {
-        let page = bucket.list(&request).await.unwrap();
-        keys.extend(page.objects.into_iter().map(|object| object.key));
-        match page.next {
-            Some(next) => request.continuation = Some(next),
-            None => return keys,
-        }
     }
 }
 

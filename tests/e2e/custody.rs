@@ -54,6 +54,9 @@ fn verified_digests_and_insight_files_are_taken_and_accounted_for() {
     let foreign = BTreeMap::from([("foreign".to_owned(), manifest.count(FileKind::Foreign))]);
     assert_eq!((objects.skipped, objects.quarantined), (foreign, BTreeMap::new()));
     assert_eq!((objects.done, objects.delivered), (objects.listed - manifest.count(FileKind::Foreign), objects.done));
+    let (_, said, errors) = site.verb(&["status"]).unwrap();
+    let verified = format!("source digests: {} verified", manifest.count(FileKind::Digest));
+    assert!(said.contains(&verified), "{verified} is missing: {said}\n{errors}");
 }
 
 #[test]

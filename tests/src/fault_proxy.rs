@@ -24,14 +24,17 @@ pub enum Mode {
     CutBody(usize),
     /// The answer stops after so many bytes of its body, and the connection stays open.
     StallBody(usize),
-    /// S3's answer to too many requests: 503 SlowDown.
+    /// S3's answer to too many requests, also to those that would make KMS throttle: 503 SlowDown.
     SlowDown,
+    /// KMS's answer to too many requests: 400 ThrottlingException.
+    Throttled,
 }
 
 /// A fault and the requests it is for.
 #[derive(Clone, Debug)]
 pub struct Fault {
-    /// Only requests whose first line contains this: `GET /bucket/key`.
+    /// Only requests that are described with this: `GET /bucket/key HTTP/1.1 s3`. The description is the first line, the
+    /// operation where a header names it (`TrentService.Decrypt`), and the service that the request is signed for.
     pub request_contains: String,
     /// What happens to them.
     pub mode: Mode,
@@ -75,7 +78,12 @@ impl FaultProxy {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).faults.push(fault);
     }
 
-    /// How many requests had this in their first line.
+    /// Ends all faults.
+    pub fn heal(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).faults.clear();
+    }
+
+    /// How many requests had this in their description.
     pub fn requests(&self, contains: &str) -> usize {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.requests.iter().filter(|line| line.contains(contains)).count()
@@ -97,16 +105,17 @@ async fn serve(listener: TcpListener, upstream: SocketAddr, state: Arc<Mutex<Sta
 async fn connection(mut client: TcpStream, upstream: SocketAddr, state: &Mutex<State>) -> io::Result<()> {
     client.set_nodelay(true)?;
     let (head, rest) = read_head(&mut client).await?;
-    let line = head.lines().next().unwrap_or_default().to_owned();
-    match take_fault(state, line.clone()) {
+    match take_fault(state, description(&head)) {
         Some(Mode::Reset) => client.set_zero_linger(),
         Some(Mode::Stall) => wait_for_end(&mut client).await,
         Some(Mode::SlowDown) => {
             let body = "<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>";
-            let head = format!("HTTP/1.1 503 Slow Down\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
-            client.write_all(format!("{head}{body}").as_bytes()).await?;
-            client.shutdown().await?;
-            wait_for_end(&mut client).await
+            refuse(&mut client, "503 Slow Down", body).await
+        }
+        Some(Mode::Throttled) => {
+            let body =
+                r#"{"__type":"ThrottlingException","message":"You have exceeded the rate at which you may call KMS."}"#;
+            refuse(&mut client, "400 Bad Request", body).await
         }
         fault => {
             let mut server = TcpStream::connect(upstream).await?;
@@ -163,8 +172,34 @@ async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<(String,
     }
 }
 
+async fn refuse(client: &mut TcpStream, status: &str, body: &str) -> io::Result<()> {
+    let head = format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
+    client.write_all(format!("{head}{body}").as_bytes()).await?;
+    client.shutdown().await?;
+    wait_for_end(client).await
+}
+
 async fn wait_for_end(client: &mut TcpStream) -> io::Result<()> {
     tokio::io::copy(client, &mut tokio::io::sink()).await.map(drop)
+}
+
+/// What faults go by, see [`Fault::request_contains`].
+fn description(head: &str) -> String {
+    let mut lines = head.lines();
+    let mut description = lines.next().unwrap_or_default().to_owned();
+    for (name, value) in lines.filter_map(|line| line.split_once(": ")) {
+        let part = match name.to_ascii_lowercase().as_str() {
+            "x-amz-target" => value,
+            // Credential=KEY/DATE/REGION/SERVICE/aws4_request
+            "authorization" => {
+                value.split("/aws4_request").next().and_then(|scope| scope.rsplit('/').next()).unwrap_or_default()
+            }
+            _ => continue,
+        };
+        description.push(' ');
+        description.push_str(part);
+    }
+    description
 }
 
 /// The fault for a request, which is noted.

@@ -273,6 +273,12 @@ impl Keeper {
         let used_up = self.uses() >= self.ring.uses_max;
         if !(refused || silent || used_up || self.ring.refused.borrow().is_some()) {
             tracing::warn!(seal.key = key, error = why, "the key service can't be asked; going on for now");
+            let left = self.settings.outage_max.as_secs() / 60;
+            let reason = format!(
+                "the key service can't be asked about key {key}: {why}; going on with the data keys at hand, for {left} min at \
+                 most since its last answer"
+            );
+            self.health.set_degraded(PART, reason);
             return;
         }
         let reason = format!(

@@ -15,12 +15,14 @@ pub(crate) fn text(status: &Status, now: Timestamp) -> (String, bool) {
     parts.push(places(status, now));
     let journal = &status.journal;
     parts.push(format!(
-        "journal: {} objects wait ({} of {}), {} on disk, {} remembered for duplicates\nagents connected: {}\nquarantine: {}",
+        "journal: {} objects wait ({} of {}), {} on disk, {} remembered for duplicates\nsource digests: {} verified\nagents connected: {}\n\
+         quarantine: {}",
         count(journal.objects_waiting),
         ByteSize(journal.payload_bytes),
         ByteSize(journal.capacity),
         ByteSize(journal.disk_bytes),
         ByteSize(journal.seen_bytes),
+        count(status.records.source_digests),
         if status.agents_connected.is_empty() { "none".to_owned() } else { status.agents_connected.join(", ") },
         reasons(&status.quarantine, "empty"),
     ));

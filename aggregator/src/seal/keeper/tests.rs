@@ -99,8 +99,12 @@ async fn an_outage_stops_nothing_within_its_bound_and_everything_after_it() {
         bench.service.set_failing(Some(kind));
         tokio::time::sleep(OUTAGE / 5).await;
         assert_eq!(seal.refused(), None);
-        assert!(bench.health.report().ready);
+        let [why] = &bench.reasons()[..] else { panic!("health says it") };
+        assert!(why.contains(KEY) && why.contains("going on"), "{why}");
+        bench.service.set_failing(None);
+        until(|| bench.health.report().ready).await;
     }
+    bench.service.set_failing(Some(ErrorKind::Throttled));
     until(|| seal.refused().is_some()).await;
     bench.service.set_failing(None);
     tokio::time::timeout(PATIENCE, seal.usable()).await.expect("it goes on");
