@@ -13,11 +13,18 @@ use orgtrail_tests::process::{Process, run};
 use orgtrail_tests::site::{ORGANIZATION, Site, files};
 use serde_json::Value;
 
+use crate::trails::{Held, counted, held};
+
 /// Records of the range that the tests replay: its end lies within the deliveries.
 const FROM: &str = "2000-01-01";
 
 /// A site whose trail was delivered before a second one, `mirror`, was added to the configuration.
 fn with_mirror(records: u64) -> (Site, Manifest, PathBuf) {
+    with_second(records, "event_selectors = \"all\"\n")
+}
+
+/// The same, where these lines say what the second one takes.
+fn with_second(records: u64, selectors: &str) -> (Site, Manifest, PathBuf) {
     let plan = Plan { hours: 6, corrupt_share: 0.0, ..Plan::default() }.with_records(records);
     let (mut site, manifest) = Site::generated(&plan).unwrap();
     site.aggregator_more = "[deliver]\nmerge_wait = \"300ms\"\nplan_bytes = \"200KiB\"\n".to_owned();
@@ -26,7 +33,7 @@ fn with_mirror(records: u64) -> (Site, Manifest, PathBuf) {
     assert_eq!(code, 0, "{output}");
     let mirror = site.root().join("mirror");
     site.aggregator_more = format!(
-        "[[trails]]\nname = \"mirror\"\nevent_selectors = \"all\"\norganization_id = \"{ORGANIZATION}\"\nlocation = \"file://{}\"\n{}",
+        "[[trails]]\nname = \"mirror\"\norganization_id = \"{ORGANIZATION}\"\nlocation = \"file://{}\"\n{selectors}{}",
         mirror.display(),
         site.aggregator_more
     );
@@ -107,6 +114,31 @@ fn a_trail_that_was_added_gets_a_range_exactly_once_and_a_second_replay_doubles_
     assert!(aggregator.stop().unwrap().success());
     assert_eq!(balanced(&site, &manifest), held + all(&manifest));
     site.assert_delivered_exactly(&manifest).unwrap();
+}
+
+#[test]
+fn a_trail_with_selectors_of_its_own_gets_what_it_selects_exactly_once_however_often_it_is_replayed() {
+    let selectors = "[[trails.event_selectors]]\nread_write_type = \"WriteOnly\"\n";
+    let (site, manifest, mirror) = with_second(1_000, selectors);
+    let all = held(&site.trail_dir());
+    let taken = |held: &&Held| held.is("Management") && held.writes();
+    let expected = counted(all.iter().filter(taken).map(Held::text));
+    let count = expected.values().sum::<u64>();
+    assert!(count > 0 && count < all.len() as u64, "the selectors decide");
+    let mut aggregator = site.aggregator().unwrap();
+    let mut names = Vec::new();
+    for round in 1..=2 {
+        let (code, said, errors) = site.verb(&ask(FROM, "2100-01-01")).unwrap();
+        assert_eq!(code, 0, "{said}\n{errors}");
+        let progress = serde_json::from_str::<Value>(&said).unwrap()["progress"].clone();
+        let counts = ["records", "filtered"].map(|name| progress[name].as_u64().unwrap());
+        assert_eq!(counts, [all.len() as u64, all.len() as u64 - count], "round {round}: {progress}");
+        assert!(counted(held(&mirror).iter().map(Held::text)) == expected, "round {round}: what is selected, once");
+        names.push(files(&mirror));
+    }
+    assert_eq!(names[0], names[1]);
+    assert!(aggregator.stop().unwrap().success());
+    assert_eq!(balanced(&site, &manifest), 2 * count);
 }
 
 #[test]
