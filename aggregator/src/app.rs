@@ -25,6 +25,7 @@ use crate::config::{Config, TrailConfig};
 use crate::digest::KeyList;
 use crate::ingest::{Context, Scanners, Service, Shared};
 use crate::journal::{self, Journal, Writer};
+use crate::lifecycle;
 use crate::metrics::{Ledger, Metrics};
 use crate::replay::{Board, Replays};
 use crate::seal::{Keeper, Seal};
@@ -144,6 +145,7 @@ impl App {
         let sources = self.trails.iter().map(TrailParts::source).collect();
         let replays = Replays::new(common.replays(sources, &scanners, self.state_dir.path()), self.board.clone());
         tasks.spawn("replay", replays.run(self.cancel.clone()));
+        tasks.spawn("lifecycle", lifecycle::keep(&self.config.trails, &self.health, self.cancel.clone()));
         let closing: Vec<_> = self.trails.into_iter().map(|trail| trail.start(&common, &mut tasks)).collect();
 
         let context = Context {

@@ -11,6 +11,7 @@ mod deliver;
 pub mod digest;
 mod ingest;
 pub mod journal;
+mod lifecycle;
 mod metrics;
 mod notify;
 pub mod replay;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use orgtrail_cloud::Location;
 use orgtrail_cloud::lifecycle::{BucketRules, lifecycle_rules};
 use orgtrail_service::run::Exit;
 use serde_json::json;
@@ -14,7 +15,8 @@ use crate::terminal::end;
 
 /// Check configuration files without starting anything, and without reaching for the network unless told.
 ///
-/// Shows the lifecycle rules that the start would put on buckets; with --online, beside the rules that are there.
+/// Shows the lifecycle rules that the start would put on buckets; with --online, beside the rules that are there, and what
+/// is left of trails that want none any more, which the start would remove.
 ///
 /// Exit codes: 0 all are right, 1 a file can't be read, 78 a file has problems.
 #[derive(Debug, Args)]
@@ -80,12 +82,16 @@ async fn lifecycle(content: &Content, online: bool) -> anyhow::Result<Vec<String
     let Content::Aggregator(config) = content else { return Ok(Vec::new()) };
     let mut lines = Vec::new();
     for trail in &config.trails {
-        let (Some(rule), Some(location)) = (trail.lifecycle_rule(), &trail.location) else { continue };
-        let there = match online {
-            true => lifecycle_rules(location, &trail.connection).await?,
-            false => BucketRules::default(),
+        let Some(location @ Location::S3 { .. }) = &trail.location else { continue };
+        let rule = trail.lifecycle_rule();
+        let there = match (online, &rule) {
+            (false, None) => continue,
+            (false, Some(_)) => BucketRules::default(),
+            (true, _) => lifecycle_rules(location, &trail.connection).await?,
         };
-        lines.extend(there.plan(&rule).into_iter().map(|line| format!("trail {}, {location}: {line}", trail.name)));
+        let (id, prefix) = trail.lifecycle_rule_name();
+        let plan = rule.map_or_else(|| there.plan_without(&id, &prefix), |rule| there.plan(&rule));
+        lines.extend(plan.into_iter().map(|line| format!("trail {}, {location}: {line}", trail.name)));
     }
     Ok(lines)
 }

@@ -1,7 +1,7 @@
 //! A bucket's lifecycle rules: one of ours beside those that others made.
 //!
-//! Owns: reading them, putting one rule among them, and telling what that would change. Does not own: what S3 does under
-//! them, nor which rule a trail wants.
+//! Owns: reading them, putting one rule among them or taking it away, and telling what that would change. Does not own: what
+//! S3 does under them, nor which rule a trail wants.
 //!
 //! S3 keeps one configuration a bucket and replaces it whole. So the rules that are there are sent back as the SDK read
 //! them, with the bucket's own setting for small objects, and nothing is sent where nothing changes. Two things can't be
@@ -17,8 +17,10 @@ use crate::{Connection, Error, ErrorKind, Location};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::ProvideErrorMetadata as _;
 
-const READ: &str = "get the lifecycle rules of";
+/// The verb of an error of reading the rules.
+pub const READ: &str = "get the lifecycle rules of";
 const WRITE: &str = "put a lifecycle rule on";
+const REMOVE: &str = "remove a lifecycle rule from";
 
 /// The rules of the bucket behind a location; none where the bucket has no configuration. `Invalid` for a folder, which
 /// has no lifecycle. Needs `s3:GetLifecycleConfiguration`.
@@ -44,7 +46,34 @@ pub async fn put_lifecycle_rule(
     let there = read(client, &store).await?;
     let plan = there.plan(rule);
     if !plan.is_empty() {
-        write(client, &store, there.with(rule)).await?;
+        write(WRITE, client, &store, there.with(rule)).await?;
+    }
+    Ok(plan)
+}
+
+/// Takes the rule with this id and prefix away from the bucket's own. Returns what was changed, as
+/// `BucketRules::plan_without` says it; empty where it wasn't there and nothing was written. Needs
+/// `s3:GetLifecycleConfiguration` and, where it is there, `s3:PutLifecycleConfiguration`.
+pub async fn remove_lifecycle_rule(
+    location: &Location,
+    connection: &Connection,
+    id: &str,
+    prefix: &str,
+) -> Result<Vec<String>, Error> {
+    let store = store(REMOVE, location, connection)?;
+    let client = store.client().await?;
+    let there = read(client, &store).await?;
+    let plan = there.plan_without(id, prefix);
+    if plan.is_empty() {
+        return Ok(plan);
+    }
+    let left = there.without(id, prefix);
+    if left.is_empty() {
+        // S3 takes no configuration without a rule.
+        let removed = client.delete_bucket_lifecycle().bucket(store.bucket()).send().await;
+        removed.map_err(|error| classify::sdk(REMOVE, format!("s3://{}", store.bucket()), error))?;
+    } else {
+        write(REMOVE, client, &store, left).await?;
     }
     Ok(plan)
 }
@@ -65,7 +94,7 @@ async fn read(client: &Client, store: &S3Store) -> Result<BucketRules, Error> {
     }
 }
 
-async fn write(client: &Client, store: &S3Store, rules: BucketRules) -> Result<(), Error> {
+async fn write(verb: &'static str, client: &Client, store: &S3Store, rules: BucketRules) -> Result<(), Error> {
     let (configuration, smallest) = rules.into_configuration();
     let put = client.put_bucket_lifecycle_configuration().bucket(store.bucket());
     put.lifecycle_configuration(configuration)
@@ -73,5 +102,5 @@ async fn write(client: &Client, store: &S3Store, rules: BucketRules) -> Result<(
         .send()
         .await
         .map(drop)
-        .map_err(|error| classify::sdk(WRITE, format!("s3://{}", store.bucket()), error))
+        .map_err(|error| classify::sdk(verb, format!("s3://{}", store.bucket()), error))
 }

@@ -3,7 +3,7 @@
 use orgtrail_cloud::admin::Admin;
 use orgtrail_cloud::cloudtrail::describe_trail;
 use orgtrail_cloud::conformance;
-use orgtrail_cloud::lifecycle::{LifecycleRule, lifecycle_rules, put_lifecycle_rule};
+use orgtrail_cloud::lifecycle::{LifecycleRule, lifecycle_rules, put_lifecycle_rule, remove_lifecycle_rule};
 use orgtrail_cloud::{Connection, Disposition, ErrorKind, Location, open_signer, open_topic};
 use orgtrail_tests::emulator::{Account, Emulator, bucket_name};
 use serde_json::{Value, json};
@@ -175,6 +175,18 @@ async fn a_lifecycle_rule_is_put_among_others_and_only_when_something_changes() 
         assert_eq!(put_lifecycle_rule(&location, &connection, &longer).await.unwrap(), plan);
         assert_eq!(there()[..2], before[..]);
         assert_eq!(there()[2]["Expiration"]["Days"], 2557);
+
+        let name = (&longer.id, &longer.prefix);
+        let plan = lifecycle_rules(&location, &connection).await.unwrap().plan_without(name.0, name.1);
+        assert_eq!(remove_lifecycle_rule(&location, &connection, name.0, name.1).await.unwrap(), plan);
+        assert_eq!(there(), before);
+        assert_eq!(remove_lifecycle_rule(&location, &connection, name.0, name.1).await.unwrap(), [""; 0]);
+
+        // The last one of a bucket.
+        emulator.aws(&account, &["s3api", "delete-bucket-lifecycle", "--bucket", &bucket]).unwrap();
+        put_lifecycle_rule(&location, &connection, &longer).await.unwrap();
+        assert_eq!(remove_lifecycle_rule(&location, &connection, name.0, name.1).await.unwrap().len(), 1);
+        assert_eq!(lifecycle_rules(&location, &connection).await.unwrap().ids().count(), 0);
     }
 }
 

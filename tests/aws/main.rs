@@ -8,6 +8,7 @@
 
 mod emulator_cloudwatch;
 mod emulator_faults;
+mod emulator_lifecycle;
 mod emulator_ministack;
 mod emulator_moto;
 mod emulator_pipeline;

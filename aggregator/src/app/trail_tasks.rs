@@ -1,13 +1,11 @@
-//! The parts and tasks of one trail: its bucket's delivery, digests, notifications, lifecycle rule and CloudWatch Logs.
+//! The parts and tasks of one trail: its bucket's delivery, digests, notifications and CloudWatch Logs.
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context as _;
-use orgtrail_cloud::lifecycle::{LifecycleRule, put_lifecycle_rule};
 use orgtrail_cloud::topic::{Topic, open_topic};
-use orgtrail_cloud::{Connection, Location, Signer, open_signer, open_store};
+use orgtrail_cloud::{Signer, open_signer, open_store};
 use orgtrail_service::clock::Clock;
 use orgtrail_service::health::Health;
 use orgtrail_service::tasks::Tasks;
@@ -26,14 +24,11 @@ use crate::metrics::Metrics;
 use crate::notify::Notifier;
 use crate::replay;
 
-const LIFECYCLE_RETRY: Duration = Duration::from_secs(60);
-
 /// What one trail's tasks are made of.
 pub(super) struct TrailParts {
     pub(super) destination: Arc<Destination>,
     signer: Option<Arc<dyn Signer>>,
     topic: Option<Arc<dyn Topic>>,
-    lifecycle: Option<Lifecycle>,
     cloudwatch: Option<cloudwatch::Target>,
 }
 
@@ -104,18 +99,11 @@ impl TrailParts {
             Some(id) => Some(open_topic(id, &trail.connection).await?),
             None => None,
         };
-        let lifecycle = trail.lifecycle_rule().map(|rule| Lifecycle {
-            part: format!("trail {} lifecycle", trail.name),
-            location: location.clone(),
-            connection: trail.connection.clone(),
-            rule,
-            health: health.clone(),
-        });
         let cloudwatch = match &trail.cloudwatch_logs {
             Some(logs) => Some(cloudwatch::Target::open(logs, destination.trail.clone()).await?),
             None => None,
         };
-        Ok(Self { destination: Arc::new(destination), signer, topic, lifecycle, cloudwatch })
+        Ok(Self { destination: Arc::new(destination), signer, topic, cloudwatch })
     }
 
     /// The trail's objects, for replays.
@@ -172,9 +160,6 @@ impl TrailParts {
             let (notifier, cancel) = (Arc::clone(notifier), (*cancel).clone());
             tasks.spawn("notify", async move { Ok(notifier.run(cancel).await?) });
         }
-        if let Some(lifecycle) = self.lifecycle {
-            tasks.spawn("lifecycle", lifecycle.run((*cancel).clone()));
-        }
         Closing { digests, notifier }
     }
 }
@@ -190,40 +175,5 @@ impl Closing {
             drop(notifier.publish_waiting().await?);
         }
         Ok(())
-    }
-}
-
-/// Puts the trail's lifecycle rule on its bucket, once a start.
-struct Lifecycle {
-    part: String,
-    location: Location,
-    connection: Connection,
-    rule: LifecycleRule,
-    health: Health,
-}
-
-impl Lifecycle {
-    async fn run(self, cancel: CancellationToken) -> anyhow::Result<()> {
-        loop {
-            match put_lifecycle_rule(&self.location, &self.connection, &self.rule).await {
-                Ok(changes) => {
-                    self.health.set_ok(&self.part);
-                    for change in changes {
-                        tracing::info!(destination.location = %self.location, "lifecycle: {change}");
-                    }
-                    cancel.cancelled().await;
-                    return Ok(());
-                }
-                Err(error) => {
-                    tracing::warn!(destination.location = %self.location, error = %error, "lifecycle rule not put, trying again");
-                    self.health.set_degraded(&self.part, error.to_string());
-                }
-            }
-            // Cancel-safe: both arms only wait.
-            tokio::select! {
-                () = cancel.cancelled() => return Ok(()),
-                () = tokio::time::sleep(LIFECYCLE_RETRY) => {}
-            }
-        }
     }
 }

@@ -79,7 +79,8 @@ pub struct TrailConfig {
     /// gets a line each. Default: nowhere.
     #[serde(default)]
     pub sns_topic: Option<String>,
-    /// Lifecycle rule that is kept on the bucket for the trail's own prefix. Default: none.
+    /// Lifecycle rule that is kept on the bucket for the trail's own prefix. Default: none, and one that was put there for this
+    /// trail before is removed.
     #[serde(default)]
     pub lifecycle: Option<Lifecycle>,
     /// Send the records to CloudWatch Logs too.
@@ -360,12 +361,18 @@ impl TrailConfig {
     /// The lifecycle rule for the trail's own objects.
     pub fn lifecycle_rule(&self) -> Option<LifecycleRule> {
         let lifecycle = self.lifecycle.as_ref()?;
+        let (id, prefix) = self.lifecycle_rule_name();
         Some(LifecycleRule {
-            id: format!("orgtrail-{}", self.name),
-            prefix: self.trail().object("AWSLogs/"),
+            id,
+            prefix,
             glacier_after_days: lifecycle.glacier_days(),
             expire_after_days: lifecycle.expire_days(),
         })
+    }
+
+    /// Id and prefix by which the trail's lifecycle rule is known on the bucket, whether or not it wants one.
+    pub fn lifecycle_rule_name(&self) -> (String, String) {
+        (format!("orgtrail-{}", self.name), self.trail().object("AWSLogs/"))
     }
 
     fn home_region(&self) -> &str {

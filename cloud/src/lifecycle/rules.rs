@@ -93,11 +93,7 @@ impl BucketRules {
             Some(there) => format!("change lifecycle rule `{id}` to: {}; it was: {}", describe(&rule), describe(there)),
             None => format!("add lifecycle rule `{id}`: {}", describe(&rule)),
         };
-        match self.rules.len() - usize::from(there.is_some()) {
-            0 => vec![change],
-            1 => vec![change, "keep 1 other lifecycle rule as it is".to_owned()],
-            others => vec![change, format!("keep {others} other lifecycle rules as they are")],
-        }
+        std::iter::once(change).chain(kept(self.rules.len() - usize::from(there.is_some()))).collect()
     }
 
     /// These rules with this one in the place of the one with its id, else behind the others.
@@ -110,11 +106,42 @@ impl BucketRules {
         self
     }
 
+    /// What taking our own rule away would change, a line each; empty where it isn't there. Ours has this id *and* this
+    /// prefix: another trail of the same name has another prefix, and its rule stays.
+    pub fn plan_without(&self, id: &str, prefix: &str) -> Vec<String> {
+        let Some(ours) = self.rules.iter().find(|rule| is_ours(rule, id, prefix)) else { return Vec::new() };
+        let removal = format!("remove lifecycle rule `{id}`: {}", describe(ours));
+        std::iter::once(removal).chain(kept(self.rules.len() - 1)).collect()
+    }
+
+    /// These rules without our own.
+    pub(super) fn without(mut self, id: &str, prefix: &str) -> Self {
+        self.rules.retain(|rule| !is_ours(rule, id, prefix));
+        self
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
     pub(super) fn into_configuration(
         self,
     ) -> (BucketLifecycleConfiguration, Option<TransitionDefaultMinimumObjectSize>) {
         let configuration = BucketLifecycleConfiguration::builder().set_rules(Some(self.rules)).build();
         (configuration.expect("rules are all it needs"), self.smallest)
+    }
+}
+
+fn is_ours(rule: &Rule, id: &str, prefix: &str) -> bool {
+    rule.id() == Some(id) && rule.filter().and_then(|filter| filter.prefix()) == Some(prefix)
+}
+
+/// The line about others' rules.
+fn kept(others: usize) -> Option<String> {
+    match others {
+        0 => None,
+        1 => Some("keep 1 other lifecycle rule as it is".to_owned()),
+        others => Some(format!("keep {others} other lifecycle rules as they are")),
     }
 }
 
@@ -219,6 +246,27 @@ mod tests {
         let after = there.with(&longer);
         assert_eq!(after.ids().collect::<Vec<_>>(), [None, Some("orgtrail-audit"), Some("old")]);
         assert_eq!(after.plan(&longer), [""; 0]);
+    }
+
+    #[test]
+    fn only_our_own_rule_is_taken_away() {
+        let mut rules = foreign();
+        rules.insert(1, wanted().to_rule());
+        let there = bucket(rules);
+        let LifecycleRule { id, prefix, .. } = wanted();
+        let plan = there.plan_without(&id, &prefix);
+        assert!(
+            plan[0].starts_with("remove lifecycle rule `orgtrail-audit`: objects under `AWSLogs/o-1/`"),
+            "{plan:?}"
+        );
+        assert_eq!(plan[1..], ["keep 2 other lifecycle rules as they are"]);
+        assert_eq!(there.clone().without(&id, &prefix), bucket(foreign()));
+        assert!(bucket(vec![wanted().to_rule()]).without(&id, &prefix).is_empty());
+        // The same name over other objects, and other names over ours.
+        for (id, prefix) in [(&id[..], "AWSLogs/o-2/"), ("old", ""), ("orgtrail-other", &prefix), ("", "")] {
+            assert_eq!(there.plan_without(id, prefix), [""; 0], "{id} {prefix}");
+            assert_eq!(there.clone().without(id, prefix), there, "{id} {prefix}");
+        }
     }
 
     #[test]
