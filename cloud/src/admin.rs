@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't be set up has failed")]
 
+mod organization;
+
 use crate::conformance::log_sink::ReadBack;
 use crate::log_sink::LogEvent;
 use crate::{Connection, CredentialSource, credentials};

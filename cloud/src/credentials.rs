@@ -8,6 +8,7 @@
 //! roles were assumed together don't come back together. Callers that wait meanwhile share one refresh.
 
 use crate::connection::{Connection, CredentialSource, RoleStep, SESSION_NAME};
+use crate::partition::Partition;
 use crate::{Error, ErrorKind};
 use aws_config::identity::IdentityCache;
 use aws_config::sts::AssumeRoleProvider;
@@ -77,6 +78,18 @@ pub(crate) async fn regional_config(
             .detail("no region: set `region`, AWS_REGION, or a region in the profile"));
     }
     Ok(config)
+}
+
+/// The same for a service that has one endpoint a partition (Organizations, Account Management): where nothing gives a
+/// region, it is the one that the partition's global services live in.
+pub(crate) async fn global_config(connection: &Connection) -> SdkConfig {
+    let config = sdk_config(connection, None).await;
+    if config.region().is_some() {
+        return config;
+    }
+    let role = connection.roles().into_iter().next_back();
+    let partition = role.and_then(|role| Partition::of_arn(&role.role_arn)).unwrap_or(Partition::Aws);
+    sdk_config(connection, Some(partition.global_region())).await
 }
 
 /// Puts the roles on top of the base credentials, each assumed with the one before, at the regional STS endpoint.

@@ -128,6 +128,8 @@ struct Inner {
     subject: String,
     kind: ErrorKind,
     detail: String,
+    code: Option<String>,
+    of_credentials: bool,
     request_id: Option<String>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -140,6 +142,8 @@ impl Error {
             subject: subject.into(),
             kind,
             detail: String::new(),
+            code: None,
+            of_credentials: false,
             request_id: None,
             source: None,
         }))
@@ -169,6 +173,20 @@ impl Error {
         self
     }
 
+    /// Adds the service's own code, which stands in `detail` already.
+    #[must_use]
+    pub fn code(mut self, code: Option<String>) -> Self {
+        self.0.code = code;
+        self
+    }
+
+    /// Marks a call that was never made because there was nothing to sign it with.
+    #[must_use]
+    pub(crate) fn of_credentials(mut self) -> Self {
+        self.0.of_credentials = true;
+        self
+    }
+
     /// Adds the error underneath. Display does not repeat it.
     #[must_use]
     pub fn source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
@@ -191,6 +209,21 @@ impl Error {
     /// What to do with the work.
     pub fn disposition(&self) -> Disposition {
         self.0.kind.disposition()
+    }
+
+    /// The code that the service answered with (`AccessDenied`), where it answered with one.
+    pub fn service_code(&self) -> Option<&str> {
+        self.0.code.as_deref()
+    }
+
+    /// Did getting credentials fail (no credentials at all, or a role that could not be assumed) and not the call?
+    pub fn is_of_credentials(&self) -> bool {
+        self.0.of_credentials
+    }
+
+    /// What the other side said.
+    pub fn detail_text(&self) -> &str {
+        &self.0.detail
     }
 
     /// What was attempted.

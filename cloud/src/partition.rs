@@ -63,6 +63,20 @@ impl Partition {
         }
     }
 
+    /// The region in which requests to the partition's global services are signed.
+    pub fn global_region(self) -> &'static str {
+        match self {
+            Self::Aws => "us-east-1",
+            Self::China => "cn-northwest-1",
+            Self::GovCloud => "us-gov-west-1",
+            Self::EuropeanSovereign => "eusc-de-east-1",
+            Self::Isolated("aws-iso-b") => "us-isob-east-1",
+            Self::Isolated("aws-iso-e") => "eu-isoe-west-1",
+            Self::Isolated("aws-iso-f") => "us-isof-south-1",
+            Self::Isolated(_) => "us-iso-east-1",
+        }
+    }
+
     /// An ARN in this partition; `region` and `account` are empty where the service leaves them out.
     pub fn arn(self, service: &str, region: &str, account: &str, resource: &str) -> String {
         format!("arn:{}:{service}:{region}:{account}:{resource}", self.id())

@@ -26,11 +26,14 @@ where
     if let Some(refused) = credentials(&error) {
         return Error::new(refused.kind, verb, subject)
             .detail(format!("no credentials: {}", refused.detail))
+            .code(refused.code)
+            .of_credentials()
             .request_id(refused.request_id)
             .source(error);
     }
     let facts = answer(&error);
-    Error::new(facts.kind, verb, subject).detail(facts.detail).request_id(facts.request_id).source(error)
+    let told = Error::new(facts.kind, verb, subject).detail(facts.detail).code(facts.code);
+    told.request_id(facts.request_id).source(error)
 }
 
 /// The error of an answer whose body broke off, stalled, or failed its checksum.
@@ -57,6 +60,7 @@ pub(crate) fn bucket_region<E>(error: &SdkError<E, HttpResponse>) -> Option<Stri
 struct Facts {
     kind: ErrorKind,
     detail: String,
+    code: Option<String>,
     request_id: Option<String>,
 }
 
@@ -66,6 +70,7 @@ where
     E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
 {
     let request_id = error.request_id().map(str::to_owned);
+    let code = error.code().map(str::to_owned);
     match error {
         SdkError::ServiceError(service) => {
             let status = service.raw().status().as_u16();
@@ -79,19 +84,21 @@ where
                 (None, Some(message)) => format!("HTTP {status}: {message}"),
                 (None, None) => format!("HTTP {status}"),
             };
-            Facts { kind, detail, request_id }
+            Facts { kind, detail, code, request_id }
         }
-        SdkError::ConstructionFailure(_) => Facts { kind: ErrorKind::Invalid, detail: causes(error), request_id },
-        SdkError::TimeoutError(_) => Facts { kind: ErrorKind::Unavailable, detail: "timed out".into(), request_id },
+        SdkError::ConstructionFailure(_) => Facts { kind: ErrorKind::Invalid, detail: causes(error), code, request_id },
+        SdkError::TimeoutError(_) => {
+            Facts { kind: ErrorKind::Unavailable, detail: "timed out".into(), code, request_id }
+        }
         SdkError::ResponseError(response) => {
             // Emulators and proxies answer some refusals in a form that can't be read; the status still tells.
             let kind = match kind_of(None, response.raw().status().as_u16()) {
                 ErrorKind::Other => ErrorKind::Unavailable,
                 kind => kind,
             };
-            Facts { kind, detail: causes(error), request_id }
+            Facts { kind, detail: causes(error), code, request_id }
         }
-        _ => Facts { kind: ErrorKind::Unavailable, detail: causes(error), request_id },
+        _ => Facts { kind: ErrorKind::Unavailable, detail: causes(error), code, request_id },
     }
 }
 
@@ -102,12 +109,12 @@ fn credentials(error: &(dyn StdError + 'static)) -> Option<Facts> {
     let refused = sources.find_map(|error| error.downcast_ref::<CredentialsError>())?;
     for source in chain(refused.source()) {
         if let Some(sts) = source.downcast_ref::<SdkError<AssumeRoleError, HttpResponse>>() {
-            let Facts { kind, detail, request_id } = answer(sts);
-            return Some(Facts { kind, detail: format!("AssumeRole: {detail}"), request_id });
+            let facts = answer(sts);
+            return Some(Facts { detail: format!("AssumeRole: {}", facts.detail), ..facts });
         }
         if let Some(sts) = source.downcast_ref::<SdkError<AssumeRoleWithWebIdentityError, HttpResponse>>() {
-            let Facts { kind, detail, request_id } = answer(sts);
-            return Some(Facts { kind, detail: format!("AssumeRoleWithWebIdentity: {detail}"), request_id });
+            let facts = answer(sts);
+            return Some(Facts { detail: format!("AssumeRoleWithWebIdentity: {}", facts.detail), ..facts });
         }
     }
     let kind = match refused {
@@ -115,15 +122,16 @@ fn credentials(error: &(dyn StdError + 'static)) -> Option<Facts> {
         CredentialsError::InvalidConfiguration(_) => ErrorKind::Invalid,
         _ => ErrorKind::Unavailable,
     };
-    Some(Facts { kind, detail: causes(refused), request_id: None })
+    Some(Facts { kind, detail: causes(refused), code: None, request_id: None })
 }
 
-/// Codes: "Error responses" of the S3 API reference, "Common errors" of STS, KMS, CloudWatch Logs, SNS and CloudTrail, and
-/// each operation's own. A code outranks the status; an unknown code falls back to it.
+/// Codes: "Error responses" of the S3 API reference, "Common errors" of STS, KMS, CloudWatch Logs, SNS, CloudTrail,
+/// Organizations and Account Management, and each operation's own. A code outranks the status; an unknown code falls back to it.
 fn kind_of(code: Option<&str>, status: u16) -> ErrorKind {
     match code.unwrap_or_default() {
-        "NoSuchKey" | "NoSuchVersion" => ErrorKind::NotFound,
-        "NoSuchBucket" | "ResourceNotFoundException" | "NotFoundException" | "TrailNotFoundException" => ErrorKind::ContainerMissing,
+        "NoSuchKey" | "NoSuchVersion" | "AccountNotFoundException" | "ChildNotFoundException" | "TargetNotFoundException" => ErrorKind::NotFound,
+        "NoSuchBucket" | "ResourceNotFoundException" | "NotFoundException" | "TrailNotFoundException"
+        | "AWSOrganizationsNotInUseException" => ErrorKind::ContainerMissing,
         "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" | "RequestExpired" => {
             ErrorKind::ExpiredCredentials
         }
@@ -142,6 +150,8 @@ fn kind_of(code: Option<&str>, status: u16) -> ErrorKind {
         // Two conditional puts at once: S3 asks to repeat. The others: the request was damaged on its way.
         "ConditionalRequestConflict" | "OperationAborted" | "OperationAbortedException" | "RequestTimeout" | "BadDigest"
         | "IncompleteBody" | "XAmzContentChecksumMismatch" | "InternalError" | "InternalFailure" | "ServiceUnavailable"
+        // A token of a listing that is too old: the listing begins again.
+        | "ConcurrentModificationException" | "ServiceException" | "InternalServerException" | "InvalidNextTokenException"
         | "ServiceUnavailableException" | "KMSInternalException" | "DependencyTimeoutException" | "KeyUnavailableException" => {
             ErrorKind::Unavailable
         }
@@ -155,7 +165,8 @@ fn kind_of(code: Option<&str>, status: u16) -> ErrorKind {
         "InvalidArgument" | "InvalidRequest" | "InvalidBucketName" | "InvalidParameterException" | "ValidationError"
         | "ValidationException" | "InvalidKeyUsageException" | "InvalidGrantTokenException" | "KMS.NotFoundException"
         | "InvalidParameter" | "ParameterValueInvalid" | "InvalidParameterValue" | "UnsupportedOperationException"
-        | "OperationNotPermittedException" | "InvalidTimeRangeException" | "InvalidTrailNameException"
+        | "OperationNotPermittedException" | "InvalidInputException" | "InvalidLookupAttributesException"
+        | "InvalidMaxResultsException" | "InvalidEventCategoryException" | "InvalidTimeRangeException" | "InvalidTrailNameException"
         | "CloudTrailARNInvalidException" | "MalformedXML" | "MalformedPolicyDocument" | "MetadataTooLarge" | "InvalidArnException" | "NotImplemented" => ErrorKind::Invalid,
         _ => kind_of_status(status),
     }
