@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use orgtrail_cloud::open_store;
 use orgtrail_service::budget::Budget;
 use orgtrail_service::clock::{self, Clock};
 use orgtrail_service::health::Health;
@@ -23,6 +22,7 @@ use crate::drain::Drain;
 use crate::metrics::{LedgerCollector, Metrics};
 use crate::object::Source;
 use crate::outcome::{NAMED_MAX, Outcome, QuarantinedObject};
+use crate::outside::{Outside, World};
 use crate::quarantine::{Aside, Retries};
 use crate::report::Reporter;
 use crate::status::Status;
@@ -46,11 +46,13 @@ pub struct Options {
     pub timeout: Option<Duration>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
+    /// Opens what lies outside the machine.
+    pub outside: Arc<dyn Outside>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { once: false, timeout: None, clock: clock::system() }
+        Self { once: false, timeout: None, clock: clock::system(), outside: Arc::new(World) }
     }
 }
 
@@ -63,7 +65,7 @@ pub struct App {
     checkpoint: Arc<Checkpoint>,
     quarantine: Arc<Quarantine>,
     sources: Vec<Arc<Source>>,
-    endpoint: tonic::transport::Endpoint,
+    route: ship::Route,
     http: Server,
     health: Health,
     registry: telemetry::Metrics,
@@ -87,10 +89,10 @@ impl App {
         let mut sources = Vec::with_capacity(config.sources.len());
         for source in &config.sources {
             let location = source.location.as_ref().context("a checked source has a location")?;
-            let store = open_store(location, &source.connection).await?;
+            let store = options.outside.open_store(location, &source.connection).await?;
             sources.push(Arc::new(Source::new(source, location, store)));
         }
-        let endpoint = ship::endpoint(&config.aggregator)?;
+        let route = ship::Route::new(&config.aggregator, Arc::clone(&options.outside))?;
         let http = Server::bind(&config.health).await?;
         let health = Health::new(Arc::clone(clock));
         let registry = telemetry::Metrics::new("agent");
@@ -109,7 +111,7 @@ impl App {
             checkpoint,
             quarantine,
             sources,
-            endpoint,
+            route,
             http,
             health,
             registry,
@@ -177,16 +179,9 @@ impl App {
 
         let (answers, epochs) =
             ship::Answers::new(Arc::clone(checkpoint), aside.clone(), Arc::clone(clock), metrics.clone());
-        let (endpoint, ship_metrics) = (self.endpoint.clone(), metrics.clone());
-        let (ship, link) = ship::Stage::new(
-            config.ship.clone(),
-            &config.name,
-            endpoint,
-            answers,
-            health.clone(),
-            ship_metrics,
-            batches,
-        );
+        let (route, ship_metrics) = (self.route.clone(), metrics.clone());
+        let (ship, link) =
+            ship::Stage::new(config.ship.clone(), &config.name, route, answers, health.clone(), ship_metrics, batches);
         let batch = batch::Stage::new(config.batch.clone(), fetched, batches_tx);
         let patience =
             if options.once { fetch::Patience::None } else { fetch::Patience::For(config.discover.lateness) };
@@ -219,6 +214,7 @@ impl App {
             discover::Stage::new(config.discover.clone(), options.once, sources.clone(), context, epochs);
 
         let mut tasks = Tasks::new(stop.clone());
+        tasks.spawn("checkpoint", Arc::clone(checkpoint).keep_flushed(stop.clone()));
         tasks.spawn("discover", discover.run(stop.clone()));
         tasks.spawn("retries", retries.run(stop.clone()));
         tasks.spawn("fetch", fetch.run(stop.clone()));

@@ -15,7 +15,7 @@
 //! | `r` location NUL account NUL region | the row of the ledger |
 //! | `m…` | format, journal epoch, end of what is delivered |
 //!
-//! **After a crash** the tree is as it was at some moment of the last half second (sled flushes that often; [`flush`] is
+//! **After a crash** the tree is as it was at some moment of the last half second ([`keep_flushed`] sees to that; [`flush`] is
 //! called before anything relies on the present). That is enough, because nothing at the source is ever deleted: a claim
 //! or an answer that was lost costs one more fetch, which the aggregator's dedup absorbs, and since counters and entries
 //! share a batch the ledger stays conserved. A claimed entry of the run before is not held by anybody, so the next listing
@@ -23,23 +23,25 @@
 //!
 //! **State is bounded by time**: a closed day leaves nothing behind but the watermark and the counters.
 //!
+//! [`keep_flushed`]: Checkpoint::keep_flushed
 //! [`flush`]: Checkpoint::flush
 
 mod claim;
 mod days;
 mod entry;
+mod flush;
 mod ledger;
 mod open;
 mod transaction;
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use self::claim::Held;
 pub(crate) use self::claim::{Claim, Claimed, Detached, Listed, Named, Outcome, Retake, Settled, Verdict};
@@ -86,6 +88,8 @@ pub(crate) struct Checkpoint {
     held: Held,
     progress: watch::Sender<Progress>,
     lateness: Duration,
+    dir: PathBuf,
+    changed: Notify,
 }
 
 /// What is kept in memory of the tree: all of it but the entries.
@@ -119,7 +123,15 @@ impl Checkpoint {
     pub(crate) fn open(dir: &Path, lateness: Duration) -> Result<Self, Error> {
         let (db, state) = open::open(dir)?;
         let progress = watch::Sender::new(state.progress);
-        Ok(Self { db, state: Mutex::new(state), held: Held::default(), progress, lateness })
+        Ok(Self {
+            db,
+            state: Mutex::new(state),
+            held: Held::default(),
+            progress,
+            lateness,
+            dir: dir.to_owned(),
+            changed: Notify::new(),
+        })
     }
 
     /// Registers a folder, or finds it again. Listings of a new one take the objects of the day `from` and later; `None`
@@ -438,12 +450,6 @@ impl Checkpoint {
         folders.iter().filter_map(|folder| state.folders.get(folder.0 as usize)).map(|folder| folder.claimed).sum()
     }
 
-    /// Makes everything so far survive a crash.
-    pub(crate) fn flush(&self) -> Result<(), Error> {
-        self.db.flush()?;
-        Ok(())
-    }
-
     /// The sums, as they change.
     pub(crate) fn progress(&self) -> watch::Receiver<Progress> {
         self.progress.subscribe()
@@ -482,6 +488,7 @@ impl Checkpoint {
     }
 
     fn tell(&self, state: &State) {
+        self.changed.notify_one();
         let now = state.progress;
         self.progress.send_if_modified(|last| std::mem::replace(last, now) != now);
     }

@@ -11,6 +11,7 @@ mod answers;
 mod session;
 mod window;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -22,7 +23,7 @@ use rand::Rng;
 use serde::Deserialize;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Endpoint;
+use tonic::transport::{Channel, Endpoint};
 
 pub(crate) use self::answers::Answers;
 use self::session::{End, Session};
@@ -30,6 +31,7 @@ use self::window::Window;
 use crate::config::{self, bytes_within, within};
 use crate::metrics::Metrics;
 use crate::object::Fetched;
+use crate::outside::Outside;
 
 /// The part of health that the link degrades.
 const PART: &str = "aggregator";
@@ -108,7 +110,7 @@ impl Handle {
 pub(crate) struct Stage {
     config: Config,
     hello: Hello,
-    endpoint: Endpoint,
+    route: Route,
     answers: Answers,
     health: Health,
     metrics: Metrics,
@@ -117,29 +119,41 @@ pub(crate) struct Stage {
     state: watch::Sender<LinkState>,
 }
 
-/// The aggregator's address with how to reach it.
-pub(crate) fn endpoint(aggregator: &config::Aggregator) -> anyhow::Result<Endpoint> {
-    let uri = aggregator.uri().with_context(|| format!("`{}` is no endpoint", aggregator.endpoint))?;
-    let mut endpoint = Endpoint::from(uri)
-        .connect_timeout(CONNECT_TIMEOUT)
-        .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
-        .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
-        .keep_alive_while_idle(true)
-        .initial_stream_window_size(FLOW_WINDOW)
-        .initial_connection_window_size(FLOW_WINDOW)
-        .tcp_nodelay(true);
-    if let Some(tls) = &aggregator.tls {
-        endpoint =
-            endpoint.tls_config(tls.client(aggregator.server_name.as_deref())?).context("use [aggregator.tls]")?;
+/// The way to the aggregator.
+#[derive(Debug, Clone)]
+pub(crate) struct Route {
+    endpoint: Endpoint,
+    outside: Arc<dyn Outside>,
+}
+
+impl Route {
+    pub(crate) fn new(aggregator: &config::Aggregator, outside: Arc<dyn Outside>) -> anyhow::Result<Self> {
+        let uri = aggregator.uri().with_context(|| format!("`{}` is no endpoint", aggregator.endpoint))?;
+        let mut endpoint = Endpoint::from(uri)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
+            .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
+            .keep_alive_while_idle(true)
+            .initial_stream_window_size(FLOW_WINDOW)
+            .initial_connection_window_size(FLOW_WINDOW)
+            .tcp_nodelay(true);
+        if let Some(tls) = &aggregator.tls {
+            endpoint =
+                endpoint.tls_config(tls.client(aggregator.server_name.as_deref())?).context("use [aggregator.tls]")?;
+        }
+        Ok(Self { endpoint, outside })
     }
-    Ok(endpoint)
+
+    async fn connect(&self) -> Result<Channel, tonic::transport::Error> {
+        self.outside.connect(&self.endpoint).await
+    }
 }
 
 impl Stage {
     pub(crate) fn new(
         config: Config,
         agent: &str,
-        endpoint: Endpoint,
+        route: Route,
         answers: Answers,
         health: Health,
         metrics: Metrics,
@@ -149,7 +163,7 @@ impl Stage {
             Hello { agent: agent.to_owned(), software: concat!("orgtrail-agent ", env!("CARGO_PKG_VERSION")).into() };
         let (flush, flush_rx) = watch::channel(0);
         let (state, state_rx) = watch::channel(LinkState::default());
-        let stage = Self { config, hello, endpoint, answers, health, metrics, batches, flush: flush_rx, state };
+        let stage = Self { config, hello, route, answers, health, metrics, batches, flush: flush_rx, state };
         (stage, Handle { flush, state: state_rx })
     }
 
@@ -193,7 +207,7 @@ impl Stage {
     /// A greeted link; `None` when cancelled.
     async fn open(&self, cancel: &CancellationToken) -> Result<Option<Session>, Trouble> {
         let open = async {
-            let channel = tokio::time::timeout(CONNECT_TIMEOUT, self.endpoint.connect())
+            let channel = tokio::time::timeout(CONNECT_TIMEOUT, self.route.connect())
                 .await
                 .map_err(|_| Trouble::Link("the connection is not answered".into()))?
                 .map_err(|error| Trouble::Link(explain(&error)))?;
@@ -214,12 +228,12 @@ impl Stage {
         self.metrics.connected.set(1);
         self.health.set_ok(PART);
         self.state.send_replace(LinkState { connected: true, trouble: None });
-        tracing::info!(endpoint = %self.endpoint.uri(), "linked to the aggregator");
+        tracing::info!(endpoint = %self.route.endpoint.uri(), "linked to the aggregator");
     }
 
     fn unlinked(&self, trouble: &str) {
         self.metrics.connected.set(0);
-        self.health.set_degraded(PART, format!("{}: {trouble}", self.endpoint.uri()));
+        self.health.set_degraded(PART, format!("{}: {trouble}", self.route.endpoint.uri()));
         self.state.send_replace(LinkState { connected: false, trouble: Some(trouble.to_owned()) });
     }
 }

@@ -15,10 +15,7 @@ use orgtrail_service::quarantine::Quarantine;
 use orgtrail_service::state_dir::{StateDir, StatusFile};
 use orgtrail_service::tasks::Tasks;
 use orgtrail_service::telemetry;
-use orgtrail_service::workers::Workers;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, TrailConfig};
@@ -27,6 +24,7 @@ use crate::ingest::{Context, Scanners, Service, Shared};
 use crate::journal::{self, Journal, Writer};
 use crate::lifecycle;
 use crate::metrics::{Ledger, Metrics};
+use crate::outside::{Incoming, Outside, World};
 use crate::replay::{Board, Replays};
 use crate::seal::{Keeper, Seal};
 use crate::status::{Status, status};
@@ -43,7 +41,8 @@ pub struct App {
     selections: Arc<[Selection]>,
     trails: Vec<TrailParts>,
     board: Board,
-    listener: TcpListener,
+    incoming: Incoming,
+    outside: Arc<dyn Outside>,
     http: Server,
     health: Health,
     registry: telemetry::Metrics,
@@ -56,11 +55,21 @@ pub struct App {
 impl App {
     /// Builds everything from the configuration. `cancel` stops what will run.
     pub async fn build(config: Config, clock: Arc<dyn Clock>, cancel: CancellationToken) -> anyhow::Result<Self> {
+        Self::build_in(Arc::new(World), config, clock, cancel).await
+    }
+
+    /// The same with an outside world of the caller's.
+    pub async fn build_in(
+        outside: Arc<dyn Outside>,
+        config: Config,
+        clock: Arc<dyn Clock>,
+        cancel: CancellationToken,
+    ) -> anyhow::Result<Self> {
         let state_dir = StateDir::open(&config.state_dir, "orgtrail-aggregator")?;
         let health = Health::new(Arc::clone(&clock));
         let registry = telemetry::Metrics::new("aggregator");
         let metrics = Arc::new(Metrics::new(&registry));
-        let (seal, keeper) = Seal::open(&config, state_dir.path(), &health, &clock).await?;
+        let (seal, keeper) = Seal::open(&outside, &config, state_dir.path(), &health, &clock).await?;
         let quarantine =
             Quarantine::open(&state_dir.path().join("quarantine"), config.quarantine.entries_max, Arc::clone(&clock))?;
         let settings = journal::Settings {
@@ -79,10 +88,9 @@ impl App {
         Ledger::register(journal.clone(), &registry);
         let mut trails = Vec::with_capacity(config.trails.len());
         for trail in &config.trails {
-            trails.push(TrailParts::build(trail, &health, &metrics, &cancel).await?);
+            trails.push(TrailParts::build(trail, &outside, &health, &metrics, &cancel).await?);
         }
-        let listener =
-            TcpListener::bind(config.listen).await.with_context(|| format!("listen on {}", config.listen))?;
+        let incoming = outside.listen(config.listen).await?;
         let http = Server::bind(&config.health).await?;
         let quarantine = Arc::new(quarantine);
         Ok(Self {
@@ -94,7 +102,8 @@ impl App {
             selections,
             trails,
             board: Board::default(),
-            listener,
+            incoming,
+            outside,
             http,
             health,
             registry,
@@ -107,7 +116,7 @@ impl App {
 
     /// The address for agents, with the port that was taken.
     pub fn address(&self) -> SocketAddr {
-        self.listener.local_addr().unwrap_or(self.config.listen)
+        self.incoming.address
     }
 
     /// Runs until cancelled or until a part fails that the others can't do without.
@@ -127,7 +136,7 @@ impl App {
         }
 
         let flush = watch::Sender::new(0);
-        let workers = Workers::start("worker").context("start the worker threads")?;
+        let workers = self.outside.start_workers().context("start the worker threads")?;
         let key_list = Arc::new(KeyList::new(self.state_dir.path(), self.config.digests.catch_up_max));
         let common = Common {
             config: &self.config,
@@ -159,7 +168,7 @@ impl App {
             cancel: self.cancel.clone(),
         };
         let service = Service::new(&self.config, scanners, context);
-        tasks.spawn("ingest", serve(&self.config, service, self.listener, self.cancel.clone())?);
+        tasks.spawn("ingest", serve(&self.config, service, self.incoming, self.cancel.clone())?);
         let ended = tasks.join().await;
         if ended.is_ok() {
             for trail in closing {
@@ -205,7 +214,7 @@ impl App {
 fn serve(
     config: &Config,
     service: Service,
-    listener: TcpListener,
+    incoming: Incoming,
     cancel: CancellationToken,
 ) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + Send + use<>> {
     let message_bytes_max = config.ingest.message_bytes_max.as_usize();
@@ -218,8 +227,7 @@ fn serve(
         server = server.tls_config(tls.server()?)?;
     }
     let router = server.add_service(service);
-    let incoming = TcpListenerStream::new(listener);
-    Ok(async move { Ok(router.serve_with_incoming_shutdown(incoming, cancel.cancelled_owned()).await?) })
+    Ok(async move { Ok(router.serve_with_incoming_shutdown(incoming.connections, cancel.cancelled_owned()).await?) })
 }
 
 /// Those that read the journal, each from a cursor of its own.

@@ -14,6 +14,7 @@ pub mod journal;
 mod lifecycle;
 mod metrics;
 mod notify;
+mod outside;
 pub mod replay;
 pub mod seal;
 pub mod status;
@@ -21,3 +22,4 @@ mod trail;
 
 pub use app::App;
 pub use config::Config;
+pub use outside::{Bytes, Incoming, Outside, Wire, World};

@@ -8,6 +8,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::disk::durably;
+
 /// What a file that is still being written ends in.
 pub const TEMP_SUFFIX: &str = ".tmp";
 
@@ -22,7 +24,8 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut temp = path.as_os_str().to_owned();
     temp.push(format!(".{}-{serial}{TEMP_SUFFIX}", std::process::id()));
     let temp = PathBuf::from(temp);
-    let written = write_synced(&temp, bytes).and_then(|()| fs::rename(&temp, path));
+    let written = durably(path, "write a file beside", || write_synced(&temp, bytes))
+        .and_then(|()| durably(path, "rename into place", || fs::rename(&temp, path)));
     if let Err(error) = written {
         // Best effort: the write's own error is what matters.
         drop(fs::remove_file(&temp));
@@ -53,8 +56,10 @@ pub fn append_line(path: &Path, line: &[u8]) -> io::Result<()> {
     }
     out.extend_from_slice(line);
     out.push(b'\n');
-    file.write_all(&out)?;
-    file.sync_all()?;
+    durably(path, "append a line", || {
+        file.write_all(&out)?;
+        file.sync_all()
+    })?;
     if is_new { sync_parent(path) } else { Ok(()) }
 }
 

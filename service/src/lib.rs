@@ -7,6 +7,7 @@
 pub mod budget;
 pub mod clock;
 pub mod config;
+pub mod disk;
 pub mod durable;
 pub mod health;
 pub mod http;

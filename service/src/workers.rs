@@ -17,7 +17,14 @@ type Job = Box<dyn FnOnce() + Send>;
 #[derive(Debug)]
 pub struct Workers {
     free: Semaphore,
-    jobs: SyncSender<Job>,
+    threads: Threads,
+}
+
+#[derive(Debug)]
+enum Threads {
+    Own(SyncSender<Job>),
+    #[cfg(feature = "sim")]
+    Runtime,
 }
 
 /// A job that came to nothing.
@@ -38,7 +45,14 @@ impl Workers {
             let queue = Arc::clone(&queue);
             std::thread::Builder::new().name(format!("{name}-{index}")).spawn(move || work(&queue))?;
         }
-        Ok(Arc::new(Self { free: Semaphore::new(threads), jobs }))
+        Ok(Arc::new(Self { free: Semaphore::new(threads), threads: Threads::Own(jobs) }))
+    }
+
+    /// `threads` jobs at once on the runtime's own blocking threads: a paused clock waits for those, and for no others.
+    #[cfg(feature = "sim")]
+    #[must_use]
+    pub fn of_runtime(threads: usize) -> Arc<Self> {
+        Arc::new(Self { free: Semaphore::new(threads), threads: Threads::Runtime })
     }
 
     /// Runs `job` on a worker once one is free. Dropping the future before that takes the job back; after that it runs to
@@ -54,8 +68,12 @@ impl Workers {
             let result = catch_unwind(AssertUnwindSafe(job)).map_err(|panic| Panicked(said(panic.as_ref())));
             drop(reply.send(result));
         };
-        // Never full for long: at most one job a thread was let through above.
-        self.jobs.send(Box::new(job)).map_err(|_| gone())?;
+        match &self.threads {
+            // Never full for long: at most one job a thread was let through above.
+            Threads::Own(jobs) => jobs.send(Box::new(job)).map_err(|_| gone())?,
+            #[cfg(feature = "sim")]
+            Threads::Runtime => drop(tokio::task::spawn_blocking(job)),
+        }
         answer.await.map_err(|_| gone())?
     }
 }

@@ -23,11 +23,10 @@ pub(super) const DELIVERED: &[u8] = b"mdelivered";
 
 /// sled's own default is a gigabyte; the working set is the last two or three days of each folder.
 const CACHE_BYTES: u64 = 32 << 20;
-/// What a crash may cost; see the crash story of `checkpoint`.
-const FLUSH_EVERY_MS: u64 = 500;
 
 pub(super) fn open(dir: &Path) -> Result<(sled::Db, State), Error> {
-    let config = sled::Config::new().path(dir).cache_capacity(CACHE_BYTES).flush_every_ms(Some(FLUSH_EVERY_MS));
+    // Flushed by `keep_flushed`: sled's own thread would wake up twice a second also where nothing changes.
+    let config = sled::Config::new().path(dir).cache_capacity(CACHE_BYTES).flush_every_ms(None);
     let db = config.open()?;
     match db.get(FORMAT_KEY)? {
         Some(format) if format == FORMAT.as_bytes() => {}

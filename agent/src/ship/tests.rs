@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use tonic::Status;
 
 use super::*;
+use crate::World;
 use crate::checkpoint::{Checkpoint, Progress};
 use crate::quarantine::Aside;
 use crate::testing::{FakeAggregator, claimed, keys, welcome, with_bytes};
@@ -43,8 +44,8 @@ impl Bench {
         let aggregator = config::Aggregator { endpoint: fake.endpoint(), ..Default::default() };
         let config = Config { reconnect_min: Duration::from_millis(5), ..Config::default() };
         let (batches, received) = mpsc::channel(1);
-        let endpoint = endpoint(&aggregator).unwrap();
-        let (stage, handle) = Stage::new(config, "acme", endpoint, answers, health.clone(), metrics, received);
+        let route = Route::new(&aggregator, Arc::new(World)).unwrap();
+        let (stage, handle) = Stage::new(config, "acme", route, answers, health.clone(), metrics, received);
         let cancel = CancellationToken::new();
         let running = tokio::spawn(stage.run(cancel.clone()));
         Self { _dir: dir, checkpoint, quarantine, health, batches, handle, epochs, cancel, running }

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use orgtrail_cloud::topic::{Topic, open_topic};
-use orgtrail_cloud::{Signer, open_signer, open_store};
+use orgtrail_cloud::Signer;
+use orgtrail_cloud::topic::Topic;
 use orgtrail_service::clock::Clock;
 use orgtrail_service::health::Health;
 use orgtrail_service::tasks::Tasks;
@@ -22,6 +22,7 @@ use crate::ingest::Scanners;
 use crate::journal::{Journal, Seq};
 use crate::metrics::Metrics;
 use crate::notify::Notifier;
+use crate::outside::Outside;
 use crate::replay;
 
 /// What one trail's tasks are made of.
@@ -77,6 +78,7 @@ impl TrailParts {
     /// Opens what the trail names. Nothing of AWS is called yet.
     pub(super) async fn build(
         trail: &TrailConfig,
+        outside: &Arc<dyn Outside>,
         health: &Health,
         metrics: &Arc<Metrics>,
         cancel: &CancellationToken,
@@ -84,7 +86,7 @@ impl TrailParts {
         let location = trail.location.as_ref().context("a checked trail has a location")?;
         let destination = Destination {
             trail: trail.trail(),
-            store: open_store(location, &trail.connection).await?,
+            store: outside.open_store(location, &trail.connection).await?,
             kms_key_id: trail.kms_key_id.clone(),
             bucket_key: trail.bucket_key,
             health: health.clone(),
@@ -92,11 +94,11 @@ impl TrailParts {
             cancel: cancel.clone(),
         };
         let signer = match &trail.signing_key_id {
-            Some(key_id) => Some(open_signer(key_id, &trail.connection).await?),
+            Some(key_id) => Some(outside.open_signer(key_id, &trail.connection).await?),
             None => None,
         };
         let topic = match &trail.sns_topic {
-            Some(id) => Some(open_topic(id, &trail.connection).await?),
+            Some(id) => Some(outside.open_topic(id, &trail.connection).await?),
             None => None,
         };
         let cloudwatch = match &trail.cloudwatch_logs {

@@ -20,10 +20,12 @@
 
 use std::ops::Bound;
 use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use fjall::{Database, Guard, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, OwnedWriteBatch, PersistMode};
 use orgtrail_event::record::Identity;
+use orgtrail_service::disk::durably;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -47,6 +49,7 @@ const MEMTABLE_BYTES: u64 = 16 << 20;
 /// An open journal.
 #[derive(Clone)]
 pub(crate) struct Store {
+    dir: Arc<Path>,
     seal: Seal,
     db: Database,
     heads: Keyspace,
@@ -116,6 +119,7 @@ impl Store {
                 outbox: db.keyspace("outbox", small)?,
                 meta: db.keyspace("meta", small)?,
                 db,
+                dir: dir.into(),
                 seal,
             })
         };
@@ -377,7 +381,8 @@ impl<'a> Batch<'a> {
         if let Some(error) = self.failed {
             return Err(error.into());
         }
-        self.inner.commit().map_err(Error::engine("write to the journal"))
+        durably(&self.store.dir, "commit to the journal", || self.inner.commit())
+            .map_err(Error::engine("write to the journal"))
     }
 }
 

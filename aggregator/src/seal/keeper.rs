@@ -12,11 +12,13 @@ use std::time::Duration;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 use orgtrail_cloud::key_service::{EncryptionContext, KeyService, Plaintext};
-use orgtrail_cloud::{Connection, ErrorKind, open_key_service};
+use orgtrail_cloud::{Connection, ErrorKind};
 use orgtrail_service::clock::Clock;
 use orgtrail_service::health::Health;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+use crate::outside::Outside;
 
 use super::stored::{Stored, StoredKey};
 use super::{DataKey, Error, KEYS_MAX, Ring, Seal, USES_MAX, reseal};
@@ -76,18 +78,29 @@ pub(super) struct Source {
     pub(super) service: Arc<dyn KeyService>,
     pub(super) key_id: String,
     connection: Connection,
+    outside: Arc<dyn Outside>,
 }
 
 impl Source {
-    pub(super) async fn open(key_id: &str, connection: &Connection, dir: &Path) -> Result<Self, Error> {
-        let opened = open_key_service(key_id, connection).await;
+    pub(super) async fn open(
+        outside: &Arc<dyn Outside>,
+        key_id: &str,
+        connection: &Connection,
+        dir: &Path,
+    ) -> Result<Self, Error> {
+        let opened = outside.open_key_service(key_id, connection).await;
         let service = opened.map_err(asking("open the key", dir))?;
-        Ok(Self { service, key_id: key_id.to_owned(), connection: connection.clone() })
+        Ok(Self { service, key_id: key_id.to_owned(), connection: connection.clone(), outside: Arc::clone(outside) })
     }
 
     #[cfg(test)]
     pub(super) fn fake(service: orgtrail_cloud::key_service::FakeKeyService, key_id: &str) -> Self {
-        Self { service: Arc::new(service), key_id: key_id.to_owned(), connection: Connection::default() }
+        Self {
+            service: Arc::new(service),
+            key_id: key_id.to_owned(),
+            connection: Connection::default(),
+            outside: crate::outside::world(),
+        }
     }
 
     /// A data key that nobody has had yet, with its place in `seal.json`.
@@ -117,7 +130,7 @@ impl Source {
     /// Whether the key may still be used. A key file is read again each time: taking it away counts as an answer.
     async fn ask(&self, key: &StoredKey) -> Result<Plaintext, orgtrail_cloud::Error> {
         if self.key_id.starts_with("file://") {
-            let again = open_key_service(&self.key_id, &self.connection).await?;
+            let again = self.outside.open_key_service(&self.key_id, &self.connection).await?;
             return again.decrypt(&key.ciphertext, &key.context).await;
         }
         self.service.decrypt(&key.ciphertext, &key.context).await
@@ -151,6 +164,7 @@ impl Seal {
     /// Opens the seal of a state folder whose lock is held, before anything is read from it or written to it. Run the
     /// keeper that is returned. Fails while the key can't be used: nothing is lost, start again.
     pub(crate) async fn open(
+        outside: &Arc<dyn Outside>,
         config: &crate::Config,
         dir: &Path,
         health: &Health,
@@ -161,7 +175,7 @@ impl Seal {
         let stored = Stored::load(dir)?;
         compare(settings.as_ref().map(|settings| settings.key_id.as_str()), stored.as_ref(), dir)?;
         let Some(settings) = settings else { return Ok((Self::off(), None)) };
-        let source = Source::open(&settings.key_id, &settings.connection, dir).await?;
+        let source = Source::open(outside, &settings.key_id, &settings.connection, dir).await?;
         Self::open_with(source, settings, stored, dir, health, clock).await
     }
 

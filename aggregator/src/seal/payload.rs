@@ -8,6 +8,8 @@ use orgtrail_cloud::Connection;
 use orgtrail_cloud::key_service::EncryptionContext;
 use orgtrail_service::quarantine::Entry;
 
+use crate::outside::world;
+
 use super::keeper::Source;
 use super::stored::{from_text, to_text};
 use super::{DataKey, Error, Seal, key_id_of};
@@ -85,7 +87,7 @@ impl Opener {
             let context: EncryptionContext = serde_json::from_str(field(CONTEXT))
                 .map_err(|_| Error::damaged(SPACE, "its field seal.context can't be read"))?;
             if !self.sources.contains_key(key_id) {
-                self.sources.insert(key_id.to_owned(), Source::open(key_id, &self.connection, dir).await?);
+                self.sources.insert(key_id.to_owned(), Source::open(&world(), key_id, &self.connection, dir).await?);
             }
             let plaintext = self.sources[key_id].service.decrypt(&ciphertext, &context).await;
             let plaintext = plaintext.map_err(|source| Error::KeyService {

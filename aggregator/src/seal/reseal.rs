@@ -25,6 +25,8 @@ use orgtrail_service::state_dir::StateDir;
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 
+use crate::outside::world;
+
 use super::keeper::{Settings, Source, context};
 use super::payload::{Opener, sealed_under};
 use super::stored::{self, Stored};
@@ -89,7 +91,7 @@ pub async fn reseal(
     let from = match &stored {
         Some(stored) => {
             let key_id = from_key.as_deref().unwrap_or(&stored.key_id);
-            let keys = Source::open(key_id, &connection, &dir).await?.open_all(stored, &dir).await?;
+            let keys = Source::open(&world(), key_id, &connection, &dir).await?.open_all(stored, &dir).await?;
             Seal(Some(Arc::new(Ring::new(&dir, stored.clone(), keys)?)))
         }
         None => Seal::off(),
@@ -134,7 +136,7 @@ impl Target {
     /// The first data key. It is listed in no file before the copy is complete.
     async fn draw(&mut self, before: Option<&Stored>) -> Result<(), Error> {
         let Some(settings) = &self.settings else { return Ok(()) };
-        let source = Source::open(&settings.key_id, &settings.connection, &self.dir).await?;
+        let source = Source::open(&world(), &settings.key_id, &settings.connection, &self.dir).await?;
         let mut stored = Stored::after(before, &settings.key_id);
         let context = context(&self.dir, &settings.trails);
         let (data_key, listed) = source.draw(stored.next_id(), context, &*self.clock, &self.dir).await?;

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Entry, Error, Id};
 use crate::clock::Clock;
+use crate::disk::durably;
 use crate::durable;
 
 /// Which entries are meant; the default means all.
@@ -224,7 +225,7 @@ impl Folder {
 
     fn remove(&self, id: &Id) -> Result<(), Error> {
         let path = self.entry_path(id);
-        fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+        durably(&path, "remove an entry", || fs::remove_file(&path)).map_err(Error::io("remove", &path))?;
         let shard = path.parent().expect("an entry's path has a folder");
         durable::sync_dir(shard).map_err(Error::io("sync", shard))
     }

@@ -179,7 +179,7 @@ async fn digests_that_were_skipped_are_taken_once_their_keys_are_given() {
     let mut without = bench.config();
     without.sources[0].digest_keys = None;
     let clock = Manual::new("2026-03-01T11:30:00Z".parse().unwrap());
-    let options = || Options { once: true, timeout: Some(LONG), clock: clock.clone() };
+    let options = || Options { once: true, timeout: Some(LONG), clock: clock.clone(), ..Options::default() };
     let run = async |config: Config| {
         App::build(config, options()).await.unwrap().run(CancellationToken::new()).await.unwrap()
     };
