@@ -11,6 +11,7 @@ mod digests;
 mod journal;
 mod late;
 mod main_path;
+mod policies;
 mod reference;
 mod replay;
 mod sealing;

@@ -1,5 +1,5 @@
 # In the audit account: the bucket that one trail is delivered to, its key, and what the aggregator may do with both.
-# How long objects are kept is not decided here: add a lifecycle configuration, or Object Lock, of your own.
+# How long objects are kept is not decided here: give the trail a `lifecycle`, or add a configuration of your own, or Object Lock.
 
 terraform {
   required_version = ">= 1.3"
@@ -76,8 +76,8 @@ data "aws_iam_policy_document" "bucket" {
   }
 
   statement {
-    sid       = "OrgtrailFindsTheBucket"
-    actions   = ["s3:GetBucketLocation"]
+    sid       = "OrgtrailFindsListsAndKeepsTheBucket"
+    actions   = ["s3:GetBucketLocation", "s3:ListBucket", "s3:GetLifecycleConfiguration", "s3:PutLifecycleConfiguration"]
     resources = [aws_s3_bucket.trail.arn]
 
     principals {
@@ -164,6 +164,23 @@ data "aws_iam_policy_document" "key" {
     }
   }
 
+  statement {
+    sid       = "OrgtrailSealsItsStateFolder"
+    actions   = ["kms:GenerateDataKey", "kms:Decrypt"]
+    resources = ["*"]
+
+    principals {
+      type        = "AWS"
+      identifiers = [var.aggregator_role_arn]
+    }
+
+    condition {
+      test     = "Null"
+      variable = "kms:EncryptionContext:orgtrail:state-dir"
+      values   = ["false"]
+    }
+  }
+
   dynamic "statement" {
     for_each = length(var.reader_role_arns) > 0 ? [1] : []
 
@@ -216,6 +233,72 @@ data "aws_iam_policy_document" "aggregator" {
       test     = "StringEquals"
       variable = "kms:ViaService"
       values   = [local.via_s3]
+    }
+  }
+
+  # For replays out of the trail.
+  statement {
+    sid       = "ListWhatIsReplayed"
+    actions   = ["s3:ListBucket"]
+    resources = [aws_s3_bucket.trail.arn]
+
+    condition {
+      test     = "StringLike"
+      variable = "s3:prefix"
+      values   = ["${var.prefix == "" ? "" : "${var.prefix}/"}AWSLogs/*"]
+    }
+  }
+
+  # For `lifecycle`, and to remove its rule again. S3 asks for the same permission to delete the last rule.
+  statement {
+    sid       = "KeepTheLifecycleRule"
+    actions   = ["s3:GetLifecycleConfiguration", "s3:PutLifecycleConfiguration"]
+    resources = [aws_s3_bucket.trail.arn]
+  }
+
+  # For [seal] under the trail's key.
+  statement {
+    sid       = "SealTheStateFolder"
+    actions   = ["kms:GenerateDataKey", "kms:Decrypt"]
+    resources = [aws_kms_key.trail.arn]
+
+    condition {
+      test     = "Null"
+      variable = "kms:EncryptionContext:orgtrail:state-dir"
+      values   = ["false"]
+    }
+  }
+
+  # For signing_key_id.
+  dynamic "statement" {
+    for_each = length(var.signing_key_arns) > 0 ? [1] : []
+
+    content {
+      sid       = "SignDigests"
+      actions   = ["kms:Sign", "kms:GetPublicKey"]
+      resources = var.signing_key_arns
+    }
+  }
+
+  # For sns_topic.
+  dynamic "statement" {
+    for_each = length(var.topic_arns) > 0 ? [1] : []
+
+    content {
+      sid       = "AnnounceFiles"
+      actions   = ["sns:Publish"]
+      resources = var.topic_arns
+    }
+  }
+
+  # For [trails.cloudwatch_logs]. CreateLogGroup may go where the group is there.
+  dynamic "statement" {
+    for_each = length(var.log_group_arns) > 0 ? [1] : []
+
+    content {
+      sid       = "WriteLogEvents"
+      actions   = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"]
+      resources = flatten([for arn in var.log_group_arns : [arn, "${arn}:*"]])
     }
   }
 }

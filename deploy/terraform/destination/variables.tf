@@ -20,6 +20,24 @@ variable "reader_role_arns" {
   default     = []
 }
 
+variable "signing_key_arns" {
+  description = "The RSA_2048 keys for SIGN_VERIFY that digests are signed with, signing_key_id; while one replaces another, both."
+  type        = list(string)
+  default     = []
+}
+
+variable "topic_arns" {
+  description = "SNS topics that delivered files are announced on, sns_topic. A topic under a KMS key needs kms:GenerateDataKey and kms:Decrypt on it, too."
+  type        = list(string)
+  default     = []
+}
+
+variable "log_group_arns" {
+  description = "Log groups of [trails.cloudwatch_logs], without :* at the end."
+  type        = list(string)
+  default     = []
+}
+
 variable "tags" {
   description = "Tags of the bucket and the key."
   type        = map(string)

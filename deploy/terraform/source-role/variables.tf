@@ -14,7 +14,7 @@ variable "external_id" {
 }
 
 variable "bucket" {
-  description = "The bucket that CloudTrail delivers to."
+  description = "The bucket that CloudTrail delivers to; empty in an account without a trail."
   type        = string
 }
 
@@ -28,6 +28,36 @@ variable "kms_key_arns" {
   description = "The keys that the trails encrypt with. Their key policies must let this account's roles decrypt, too."
   type        = list(string)
   default     = []
+}
+
+variable "verify_digests" {
+  description = "Let the agent ask CloudTrail for the public keys of its digests, for sources with digest_keys = \"api\"."
+  type        = bool
+  default     = true
+}
+
+variable "queue_arns" {
+  description = "SQS queues with notifications of new objects, for [sources.notifications]."
+  type        = list(string)
+  default     = []
+}
+
+variable "queue_kms_key_arns" {
+  description = "The keys that those queues are encrypted with, where they are KMS keys of one's own."
+  type        = list(string)
+  default     = []
+}
+
+variable "lookup_events" {
+  description = "Let the agent read the account's event history, for sources of kind \"lookup_events\"."
+  type        = bool
+  default     = false
+}
+
+variable "read_organization" {
+  description = "Let the agent list the organization's accounts, for [[organizations]]: in the management account, or in a delegated administrator's."
+  type        = bool
+  default     = false
 }
 
 variable "role_name" {

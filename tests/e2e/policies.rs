@@ -1,0 +1,96 @@
+//! The permissions that deploy/ hands out: plain JSON, Terraform, CloudFormation and the operator's table say the same.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+/// Names of this form that are keys of conditions.
+const CONDITION_KEYS: [&str; 5] =
+    ["aws:SecureTransport", "kms:ViaService", "s3:ObjectCreationOperation", "s3:ResourceAccount", "sts:ExternalId"];
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn read(path: &str) -> String {
+    let path = repository().join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The statements of a policy in deploy/iam.
+fn statements(file: &str) -> Vec<Value> {
+    let policy: Value = serde_json::from_str(&read(&format!("deploy/iam/{file}"))).unwrap();
+    assert_eq!(policy["Version"], "2012-10-17", "{file}");
+    policy["Statement"].as_array().unwrap().clone()
+}
+
+/// The actions that policies of deploy/iam allow.
+fn allowed(files: &[&str]) -> BTreeSet<String> {
+    let mut actions = BTreeSet::new();
+    for statement in files.iter().flat_map(|file| statements(file)).filter(|one| one["Effect"] == "Allow") {
+        match &statement["Action"] {
+            Value::String(action) => drop(actions.insert(action.clone())),
+            list => actions.extend(list.as_array().unwrap().iter().map(|action| action.as_str().unwrap().to_owned())),
+        }
+    }
+    actions
+}
+
+/// Everything in a text that is called as an action is: `service:Verb`.
+fn named(text: &str) -> BTreeSet<String> {
+    let words = text.split(|one: char| !one.is_ascii_alphanumeric() && one != ':' && one != '*');
+    let is_action = |word: &&str| {
+        word.split_once(':').is_some_and(|(service, verb)| {
+            service.starts_with(|one: char| one.is_ascii_lowercase())
+                && service.bytes().all(|one| one.is_ascii_lowercase() || one.is_ascii_digit())
+                && verb.starts_with(|one: char| one.is_ascii_uppercase())
+                && !verb.contains(':')
+        })
+    };
+    words.filter(is_action).filter(|word| !CONDITION_KEYS.contains(word)).map(str::to_owned).collect()
+}
+
+const OF_AGENTS: [&str; 4] = [
+    "agent-lookup-events-policy.json",
+    "agent-notifications-policy.json",
+    "agent-organization-policy.json",
+    "agent-read-policy.json",
+];
+
+#[test]
+fn the_role_of_an_agent_may_do_the_same_however_it_is_made() {
+    let roles = [&OF_AGENTS[..], &["agent-trust-policy.json"]].concat();
+    for made in ["deploy/terraform/source-role/main.tf", "deploy/cloudformation/source-role-stackset.yaml"] {
+        assert_eq!(named(&read(made)), allowed(&roles), "{made}");
+    }
+}
+
+#[test]
+fn the_aggregator_may_do_the_same_however_its_permissions_are_made() {
+    let module = read("deploy/terraform/destination/main.tf");
+    let at = module.find("data \"aws_iam_policy_document\" \"aggregator\"").unwrap();
+    assert_eq!(named(&module[at..]), allowed(&["aggregator-write-policy.json"]));
+    // What the bucket and the key themselves allow: to administrators `kms:*`, which is no such name.
+    let mut resources = allowed(&["destination-bucket-policy.json", "destination-key-policy.json"]);
+    assert!(resources.remove("kms:*"));
+    assert_eq!(named(&module[..at]), resources);
+}
+
+#[test]
+fn the_operators_table_names_every_action_that_is_handed_out_and_no_other() {
+    let page = read("docs/operations.md");
+    let table = page.split("## Permissions").nth(1).unwrap().split("\n## ").next().unwrap();
+    let handed_out = allowed(&[&OF_AGENTS[..], &["aggregator-write-policy.json", "collector-policy.json"]].concat());
+    assert_eq!(named(table), handed_out);
+}
+
+#[test]
+fn every_statement_of_a_policy_has_a_name_of_its_own() {
+    for entry in std::fs::read_dir(repository().join("deploy/iam")).unwrap() {
+        let file = entry.unwrap().file_name().into_string().unwrap();
+        let statements = statements(&file);
+        let names: BTreeSet<_> = statements.iter().map(|statement| statement["Sid"].as_str().unwrap()).collect();
+        assert_eq!(names.len(), statements.len(), "{file}");
+    }
+}
