@@ -210,8 +210,10 @@ impl App {
             metrics: metrics.clone(),
             out: objects_tx,
         };
+        let (_, changes) = mpsc::channel(1);
+        let inputs = discover::Inputs { epochs, changes, awaited: 0 };
         let (discover, found) =
-            discover::Stage::new(config.discover.clone(), options.once, sources.clone(), context, epochs);
+            discover::Stage::new(config.discover.clone(), options.once, sources.clone(), context, inputs);
 
         let mut tasks = Tasks::new(stop.clone());
         tasks.spawn("checkpoint", Arc::clone(checkpoint).keep_flushed(stop.clone()));

@@ -3,6 +3,8 @@
 //! Owns what is not one stage's own: names, folders, the link, the sources, and what must fit together. Each stage owns
 //! its table and the check of it. Everything is checked offline and reported at once.
 
+mod start;
+
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -17,6 +19,7 @@ use orgtrail_service::{http, shape::Bytes};
 use serde::Deserialize;
 use tonic::transport::Uri;
 
+pub(crate) use self::start::Start;
 use crate::{batch, discover, fetch, ship};
 
 /// Everything an agent is told.
@@ -100,6 +103,9 @@ pub struct Source {
     /// for CloudTrail's ListPublicKeys in each digest's region, through this source's own connection. Digests are verified
     /// with them and shipped. Default: none, digests are skipped.
     pub digest_keys: Option<DigestKeys>,
+    /// Where listings begin in folders that the checkpoint does not know: `"earliest"`, `"latest"` (today), `"-7d"`, a date
+    /// or an RFC 3339 time, of which the day counts. Default: `"earliest"`, everything that is there.
+    pub start: Start,
     /// How to reach AWS: `role_arn`, `external_id`, `session_name`, `region` and the rest of a connection.
     #[serde(flatten)]
     pub connection: Connection,
@@ -179,7 +185,7 @@ impl Check for Config {
     }
 
     fn flattened_keys() -> Vec<&'static str> {
-        [&["name", "location", "accounts", "regions", "digest_keys"], Connection::KEYS].concat()
+        [&["name", "location", "accounts", "regions", "digest_keys", "start"], Connection::KEYS].concat()
     }
 }
 

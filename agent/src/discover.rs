@@ -7,13 +7,16 @@
 //! On cancellation listings are dropped where they stand; claims that were not handed on go back.
 
 mod poll;
+mod rhythm;
 mod schedule;
+mod wakes;
 mod walk;
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
+use orgtrail_event::key::Folder;
 use orgtrail_service::clock::Clock;
 use orgtrail_service::config::{Check, Problems};
 use orgtrail_service::health::Health;
@@ -21,11 +24,12 @@ use orgtrail_service::shape::duration;
 use serde::Deserialize;
 use tokio::sync::{mpsc, watch};
 
-pub(crate) use self::schedule::Stage;
-use crate::checkpoint::{Checkpoint, FolderId};
+pub(crate) use self::schedule::{Inputs, Stage};
+pub(crate) use self::wakes::{Wake, Wakes};
+use crate::checkpoint::{self, Checkpoint, FolderId};
 use crate::config::{count_within, within};
 use crate::metrics::Metrics;
-use crate::object::{ObjectRef, SourceFolder};
+use crate::object::{ObjectRef, Source, SourceFolder};
 
 /// The `[discover]` table.
 #[derive(Debug, Clone, Deserialize)]
@@ -35,11 +39,18 @@ pub struct Config {
     /// every five minutes, so this is what it adds to the delay of the first object of a burst.
     #[serde(with = "duration")]
     pub poll_interval_min: Duration,
-    /// Longest pause; every listing without news doubles it. Default: 5 min, CloudTrail's own rhythm. One listing of one
-    /// folder is one LIST request in most cases.
+    /// Longest pause while a folder is in use; every listing without news doubles it. Default: 5 min, CloudTrail's own
+    /// rhythm. One listing of one folder is one LIST request in most cases.
     #[serde(with = "duration")]
     pub poll_interval_max: Duration,
-    /// Pause between two walks of a source in search of new accounts and regions. Default: 10 min.
+    /// Longest pause of a folder in which nothing comes: there a pause is a tenth of the time since something came. Also
+    /// how long a new region of a known account may go unseen. Default: 1 h. No effect below `poll_interval_max`.
+    #[serde(with = "duration")]
+    pub idle_interval_max: Duration,
+    /// The same for folders of sources with notifications, where listings only look for what those missed. Default: 24 h.
+    #[serde(with = "duration")]
+    pub sweep_interval_max: Duration,
+    /// Pause between two looks for new accounts in a source. Default: 10 min.
     #[serde(with = "duration")]
     pub refresh_interval: Duration,
     /// How long after the end of its day an object may still appear. Days are watched that long, and that long after the
@@ -56,6 +67,8 @@ impl Default for Config {
         Self {
             poll_interval_min: Duration::from_secs(10),
             poll_interval_max: Duration::from_secs(5 * 60),
+            idle_interval_max: Duration::from_secs(3600),
+            sweep_interval_max: Duration::from_secs(24 * 3600),
             refresh_interval: Duration::from_secs(10 * 60),
             lateness: Duration::from_secs(26 * 3600),
             list_concurrency: 16,
@@ -68,6 +81,8 @@ impl Check for Config {
         let (shortest, day) = (Duration::from_millis(10), Duration::from_secs(24 * 3600));
         within("poll_interval_max", self.poll_interval_max, shortest..=day, problems);
         within("poll_interval_min", self.poll_interval_min, shortest..=self.poll_interval_max, problems);
+        within("idle_interval_max", self.idle_interval_max, shortest..=day, problems);
+        within("sweep_interval_max", self.sweep_interval_max, shortest..=7 * day, problems);
         within("refresh_interval", self.refresh_interval, shortest..=day, problems);
         within("lateness", self.lateness, Duration::from_secs(3600)..=365 * day, problems);
         count_within("list_concurrency", self.list_concurrency, 1..=256, problems);
@@ -76,22 +91,36 @@ impl Check for Config {
 
 /// The folders that are watched; clones share the list.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Folders(Arc<RwLock<HashMap<FolderId, Arc<SourceFolder>>>>);
+pub(crate) struct Folders {
+    watched: Arc<RwLock<HashMap<FolderId, Arc<SourceFolder>>>>,
+    wakes: Wakes,
+}
 
 impl Folders {
     pub(crate) fn get(&self, id: FolderId) -> Option<Arc<SourceFolder>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+        self.read().get(&id).cloned()
     }
 
-    /// True where it is new.
-    fn insert(&self, folder: &Arc<SourceFolder>) -> bool {
-        let mut folders = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        folders.insert(folder.id, Arc::clone(folder)).is_none()
+    /// Where to ask for a look at a folder.
+    pub(crate) fn wakes(&self) -> Wakes {
+        self.wakes.clone()
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, HashMap<FolderId, Arc<SourceFolder>>> {
+        self.watched.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, HashMap<FolderId, Arc<SourceFolder>>> {
+        self.watched.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remove(&self, id: FolderId) {
+        self.write().remove(&id);
     }
 
     /// When the newest whole listing began, by location, account and region; Unix seconds.
     pub(crate) fn last_listed(&self) -> HashMap<(String, String, String), i64> {
-        let folders = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let folders = self.read();
         let mut newest = HashMap::new();
         for folder in folders.values() {
             let Some(at) = folder.last_listed() else { continue };
@@ -104,12 +133,12 @@ impl Folders {
 
     /// The folders in which something can be done: not those of digests whose keys cannot be had.
     pub(crate) fn workable(&self) -> Vec<FolderId> {
-        let folders = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let folders = self.read();
         folders.values().filter(|folder| !folder.is_left_for_keys()).map(|folder| folder.id).collect()
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).len()
+        self.read().len()
     }
 }
 
@@ -122,6 +151,36 @@ pub(crate) struct Context {
     pub(crate) health: Health,
     pub(crate) metrics: Metrics,
     pub(crate) out: mpsc::Sender<ObjectRef>,
+}
+
+impl Context {
+    /// The folder as it is watched; from now on, if it was not. Whatever finds a folder first calls this: a walk, or a
+    /// notification of an object in a folder that no walk has found yet.
+    pub(crate) fn announce(&self, source: &Arc<Source>, folder: Folder) -> Result<Arc<SourceFolder>, checkpoint::Error> {
+        let from = source.start.day(self.clock.now());
+        let path = folder.path();
+        let id = self.checkpoint.folder(&source.location, &path, &folder.account, &folder.region, from)?;
+        if let Some(known) = self.folders.get(id) {
+            return Ok(known);
+        }
+        let new = Arc::new(SourceFolder::new(Arc::clone(source), folder, id, self.folders.wakes()));
+        let watched = Arc::clone(self.folders.write().entry(id).or_insert(new));
+        self.folders.wakes.wake(id, Wake::News);
+        Ok(watched)
+    }
+}
+
+/// Sources that come and go while the agent runs.
+#[derive(Debug)]
+pub(crate) enum Change {
+    /// A source is there, or is back. It is known by its location.
+    Add(Arc<Source>),
+    /// The source at this location is not walked any more, and goes when everything known of it is settled.
+    Leave(String),
+    /// The accounts that are taken of the source at this location have changed: folders of others go when they are settled.
+    Accounts(String),
+    /// A list of sources has come, and all of it was told.
+    Listed,
 }
 
 /// The stage's face.

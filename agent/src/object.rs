@@ -3,8 +3,9 @@
 //! Owns the state that the stages share about a folder: whether it is in trouble. A claim travels inside the object, so
 //! an object that is dropped anywhere on its way, also by a panic, is handed out again by the next listing.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -16,6 +17,8 @@ use orgtrail_service::budget::Permit;
 use orgtrail_service::health::Health;
 
 use crate::checkpoint::{Claim, Detached, FolderId};
+use crate::config::Start;
+use crate::discover::{Wake, Wakes};
 use crate::keyring::Keyring;
 
 /// A place that CloudTrail delivers to.
@@ -25,12 +28,15 @@ pub(crate) struct Source {
     /// The location as text: the source's identity in checkpoint, quarantine and on the wire.
     pub(crate) location: String,
     pub(crate) store: Arc<dyn ObjectStore>,
-    /// Empty for all.
-    pub(crate) accounts: Vec<String>,
+    pub(crate) accounts: Accounts,
     /// Empty for all.
     pub(crate) regions: Vec<String>,
     /// The keys of its digests; without, digests are skipped.
     pub(crate) keyring: Option<Keyring>,
+    /// Where the listings of new folders begin.
+    pub(crate) start: Start,
+    /// A queue tells of its objects; listings look for what it missed.
+    pub(crate) notified: bool,
 }
 
 impl Source {
@@ -39,15 +45,44 @@ impl Source {
             name: config.name(),
             location: location.to_string(),
             store,
-            accounts: config.accounts.clone(),
+            accounts: Accounts::new(&config.accounts),
             regions: config.regions.clone(),
             keyring: config.digest_keys.as_ref().map(|keys| Keyring::new(keys, &config.connection)),
+            start: config.start,
+            notified: false,
         }
     }
 
     /// The name of the source in health.
     pub(crate) fn part(&self) -> String {
         format!("source {}", self.name)
+    }
+}
+
+/// The accounts that are taken of a source; clones share them. They can change where an organization says which.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Accounts(Arc<RwLock<Option<BTreeSet<String>>>>);
+
+impl Accounts {
+    /// These; all for an empty list.
+    pub(crate) fn new(accounts: &[String]) -> Self {
+        let listed = (!accounts.is_empty()).then(|| accounts.iter().cloned().collect());
+        Self(Arc::new(RwLock::new(listed)))
+    }
+
+    pub(crate) fn takes(&self, account: &str) -> bool {
+        let accounts = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        accounts.as_ref().is_none_or(|accounts| accounts.contains(account))
+    }
+
+    /// From now on these.
+    pub(crate) fn set(&self, accounts: BTreeSet<String>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(accounts);
+    }
+
+    /// How many there are, where not all are taken.
+    pub(crate) fn listed(&self) -> Option<usize> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).as_ref().map(BTreeSet::len)
     }
 }
 
@@ -62,6 +97,7 @@ pub(crate) struct SourceFolder {
     trouble: Trouble,
     /// Unix seconds; 0 for never.
     last_listed: AtomicI64,
+    wakes: Wakes,
 }
 
 /// A round begins with a listing and lasts until the next.
@@ -82,9 +118,10 @@ struct Trouble {
 const KEYS_ROUNDS_MAX: u32 = 3;
 
 impl SourceFolder {
-    pub(crate) fn new(source: Arc<Source>, folder: Folder, id: FolderId) -> Self {
+    /// `wakes` hears of failures.
+    pub(crate) fn new(source: Arc<Source>, folder: Folder, id: FolderId, wakes: Wakes) -> Self {
         let path = folder.path();
-        Self { source, folder, path, id, trouble: Trouble::default(), last_listed: AtomicI64::new(0) }
+        Self { source, folder, path, id, trouble: Trouble::default(), last_listed: AtomicI64::new(0), wakes }
     }
 
     /// The name of the folder in health: the kinds of one account and region fail separately.
@@ -125,7 +162,9 @@ impl SourceFolder {
 
     /// Something of the folder could not be read.
     pub(crate) fn failed(&self, health: &Health, reason: &str) {
-        self.trouble.failures.fetch_add(1, Ordering::Relaxed);
+        if self.trouble.failures.fetch_add(1, Ordering::Relaxed) == 0 {
+            self.wakes.wake(self.id, Wake::Trouble);
+        }
         self.trouble.lacks_keys.store(false, Ordering::Relaxed);
         health.set_degraded(&self.part(), reason);
     }
@@ -147,6 +186,11 @@ impl SourceFolder {
         if !self.is_failing() {
             health.set_degraded(&self.part(), reason);
         }
+    }
+
+    /// The folder is not watched any more: its trouble is over.
+    pub(crate) fn forget(&self, health: &Health) {
+        health.set_ok(&self.part());
     }
 
     /// Something of the folder was read. Trouble is over when a round passes without a failure, so that one bad object

@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::Status;
 
+use crate::discover::Wakes;
 use crate::checkpoint::{Checkpoint, Claimed, FolderId, Listed, Verdict};
 use crate::object::{Fetched, ObjectRef, Source, SourceFolder};
 
@@ -27,7 +28,7 @@ pub(crate) fn folder(id: FolderId) -> Arc<SourceFolder> {
     let location: Location = "file:///nowhere".parse().unwrap();
     let config = crate::config::Source { location: Some(location.clone()), ..Default::default() };
     let source = Source::new(&config, &location, Arc::new(LocalStore::new("/nowhere")));
-    Arc::new(SourceFolder::new(Arc::new(source), Folder::parse(FOLDER).unwrap(), id))
+    Arc::new(SourceFolder::new(Arc::new(source), Folder::parse(FOLDER).unwrap(), id, Wakes::default()))
 }
 
 /// Claims an object called `key` in the checkpoint.

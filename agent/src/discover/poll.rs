@@ -5,6 +5,7 @@
 //! claims and come again.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
@@ -12,17 +13,18 @@ use jiff::civil::Date;
 use orgtrail_cloud::object_store::{ListRequest, ObjectMeta};
 
 use super::Context;
+use super::rhythm::Found;
 use crate::checkpoint::{Claim, Claimed, Listed, ListedTo, Verdict};
 use crate::object::{Named, ObjectRef, SourceFolder};
+
+/// How long a notification may be under way. What a listing finds sooner, in a source that has them, it only found first.
+const NOTIFIED_WITHIN: Duration = Duration::from_secs(10 * 60);
 
 /// How a listing ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Polled {
     /// It reached the end of the folder.
-    Complete {
-        /// Whether something was new.
-        new: bool,
-    },
+    Complete(Found),
     /// A request failed, or objects of the folder cannot be fetched.
     Failed,
     /// Nobody takes objects any more: the process is ending.
@@ -33,8 +35,11 @@ pub(super) async fn poll(context: Arc<Context>, folder: Arc<SourceFolder>) -> an
     folder.begin_round();
     let began = context.clock.now();
     let mut request = ListRequest { prefix: folder.path.clone(), ..ListRequest::default() };
-    request.start_after = context.checkpoint.closed_through(folder.id).and_then(|closed| after(&folder, closed));
-    let (mut new, mut any) = (false, false);
+    let closed = context.checkpoint.closed_through(folder.id);
+    request.start_after = closed.and_then(|closed| after(&folder, closed));
+    let (mut news, mut handed) = (false, false);
+    // Where no open day holds anything, nothing has come since the last closed one.
+    let mut newest = closed.and_then(end_of);
     loop {
         let page = folder.source.store.list(&request).await;
         context.metrics.request("list", page.as_ref().map_or_else(|error| error.kind().as_str(), |_| "ok"));
@@ -45,15 +50,16 @@ pub(super) async fn poll(context: Arc<Context>, folder: Arc<SourceFolder>) -> an
                 return Ok(Polled::Failed);
             }
         };
+        newest = page.objects.iter().map(|object| object.last_modified).chain(newest).max();
         let (claimed, seen_to) = claim(&context, &folder, page.objects).await?;
-        new |= claimed.new > 0;
+        news |= is_news(&folder, &claimed, began);
         request.continuation = page.next;
         let mut objects: Vec<_> =
             claimed.taken.into_iter().filter_map(|(listed, claim)| taken(&folder, listed, claim)).collect();
         if request.continuation.is_none() && !folder.is_failing() {
             objects.extend(unnamed(&context, &folder).await?);
         }
-        any |= !objects.is_empty();
+        handed |= !objects.is_empty();
         for object in objects {
             if folder.is_failing() {
                 return Ok(Polled::Failed);
@@ -70,12 +76,22 @@ pub(super) async fn poll(context: Arc<Context>, folder: Arc<SourceFolder>) -> an
         }
         if request.continuation.is_none() {
             folder.was_listed(began);
-            if !any {
+            if !handed {
                 folder.succeeded(&context.health);
             }
-            return Ok(Polled::Complete { new });
+            let silence = newest.map_or(Duration::MAX, |at| Duration::try_from(began.duration_since(at)).unwrap_or_default());
+            return Ok(Polled::Complete(Found { news, handed, silence }));
         }
     }
+}
+
+/// Whether the folder should be listed more often for what a page brought.
+fn is_news(folder: &SourceFolder, claimed: &Claimed, began: Timestamp) -> bool {
+    if !folder.source.notified {
+        return claimed.new > 0;
+    }
+    let missed = began.checked_sub(NOTIFIED_WITHIN).unwrap_or(began);
+    claimed.new > 0 && claimed.taken.iter().any(|(listed, _)| listed.last_modified < missed)
 }
 
 /// Claims a page; answers also the day that the page ends in.
@@ -131,6 +147,11 @@ fn day(rest: &str) -> Option<Date> {
     let (year, month, day) = (number(4)?, number(2)?, number(2)?);
     parts.next()?;
     Date::new(year, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()
+}
+
+/// Midnight after the day, UTC.
+fn end_of(day: Date) -> Option<Timestamp> {
+    day.tomorrow().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
 }
 
 /// A key before all of the days after `closed`, and after all of those up to it.

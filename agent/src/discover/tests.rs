@@ -6,7 +6,6 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use orgtrail_cloud::object_store::{FakeStore, Fault};
 use orgtrail_cloud::{ErrorKind, Location, ObjectStore};
-use orgtrail_service::clock::Manual;
 use orgtrail_service::telemetry;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
@@ -16,17 +15,40 @@ use super::*;
 use crate::checkpoint::{Outcome, Settled};
 use crate::object::Source;
 
-const LONG: Duration = Duration::from_secs(3600);
+const LONG: Duration = Duration::from_secs(3 * 3600);
 const NOW: &str = "2024-05-02T12:00:00Z";
+
+/// A clock that goes with tokio's, which tests pause.
+#[derive(Debug)]
+pub(super) struct Ticking(std::sync::Mutex<(Instant, Timestamp)>);
+
+impl Ticking {
+    pub(super) fn new(now: &str) -> Arc<Self> {
+        Arc::new(Self(std::sync::Mutex::new((Instant::now(), now.parse().unwrap()))))
+    }
+
+    fn set(&self, now: Timestamp) {
+        *self.0.lock().unwrap() = (Instant::now(), now);
+    }
+}
+
+impl Clock for Ticking {
+    fn now(&self) -> Timestamp {
+        let (began, at) = *self.0.lock().unwrap();
+        at + began.elapsed()
+    }
+}
 
 struct Bench {
     _dir: tempfile::TempDir,
     store: Arc<FakeStore>,
     checkpoint: Arc<Checkpoint>,
     health: Health,
-    clock: Arc<Manual>,
+    clock: Arc<Ticking>,
+    changes: mpsc::Sender<Change>,
     objects: mpsc::Receiver<ObjectRef>,
     handle: Handle,
+    folders: Folders,
     epochs: watch::Sender<u64>,
     cancel: CancellationToken,
     running: JoinHandle<anyhow::Result<()>>,
@@ -60,22 +82,25 @@ impl Bench {
     fn restricted(store: &Arc<FakeStore>, once: bool, source: crate::config::Source) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let checkpoint = Arc::new(Checkpoint::open(dir.path(), Config::default().lateness).unwrap());
-        let clock = Manual::new(NOW.parse().unwrap());
+        let clock = Ticking::new(NOW);
         let health = Health::new(clock.clone());
         let location: Location = "s3://bucket".parse().unwrap();
         let source = crate::config::Source { location: Some(location.clone()), ..source };
         let source = Source::new(&source, &location, store.clone());
         let (out, objects) = mpsc::channel(10_000);
         let (epochs, moved) = watch::channel(0);
+        let folders = Folders::default();
         let context = Context {
             checkpoint: Arc::clone(&checkpoint),
-            folders: Folders::default(),
+            folders: folders.clone(),
             clock: clock.clone(),
             health: health.clone(),
             metrics: Metrics::register(&telemetry::Metrics::new("agent")),
             out,
         };
-        let (stage, handle) = Stage::new(Config::default(), once, vec![Arc::new(source)], context, moved);
+        let (changes, changed) = mpsc::channel(16);
+        let inputs = Inputs { epochs: moved, changes: changed, awaited: 0 };
+        let (stage, handle) = Stage::new(Config::default(), once, vec![Arc::new(source)], context, inputs);
         let cancel = CancellationToken::new();
         let running = tokio::spawn(stage.run(cancel.clone()));
         Self {
@@ -84,8 +109,10 @@ impl Bench {
             checkpoint,
             health,
             clock,
+            changes,
             objects,
             handle,
+            folders,
             epochs,
             cancel,
             running,
@@ -250,18 +277,84 @@ async fn a_quiet_folder_is_listed_less_and_less_often() {
     tokio::time::sleep(Duration::from_secs(600)).await;
     let settled = bench.store.calls("list");
     tokio::time::sleep(Duration::from_secs(3600)).await;
-    // Twelve listings at five minutes; six walks of four levels and a root.
+    // Twelve listings at five minutes; six walks of two levels, and one of the two below.
     let hour = bench.store.calls("list") - settled;
-    assert!((12 + 24..=12 + 36).contains(&hour), "{hour} requests in a quiet hour");
+    assert!((11 + 12..=14 + 18).contains(&hour), "{hour} requests in a quiet hour");
     let now = Instant::now();
+    bench.store.set_now(bench.clock.now());
     put(&store, &[&log("AWSLogs/", "111111111111", "eu-west-1", 5)]).await;
     let object = bench.next().await;
-    assert!(now.elapsed() <= Duration::from_secs(301), "{:?}", now.elapsed());
+    assert!(now.elapsed() <= Duration::from_secs(7 * 60 + 1), "a tenth of seventy minutes: {:?}", now.elapsed());
     bench.deliver(object, 1);
     put(&store, &[&log("AWSLogs/", "111111111111", "eu-west-1", 10)]).await;
     let now = Instant::now();
-    bench.next().await;
+    let object = bench.next().await;
     assert!(now.elapsed() <= Duration::from_secs(11), "news make it quick again: {:?}", now.elapsed());
+    bench.deliver(object, 2);
+    tokio::time::sleep(Duration::from_secs(2 * 24 * 3600)).await;
+    let settled = bench.store.calls("list");
+    tokio::time::sleep(Duration::from_secs(24 * 3600)).await;
+    let day = bench.store.calls("list") - settled;
+    // A listing and two deeper levels an hour, two upper levels every ten minutes.
+    assert!((3 * 24 + 2 * 120..=3 * 28 + 2 * 144).contains(&day), "{day} requests in the third quiet day");
+    bench.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_leaves_is_kept_until_everything_known_is_settled_and_its_ledger_stays() {
+    let store = store();
+    let key = log("AWSLogs/", "111111111111", "eu-west-1", 0);
+    put(&store, &[&key]).await;
+    let mut bench = Bench::start(&store, false);
+    let object = bench.next().await;
+    bench.changes.send(Change::Leave("s3://bucket".into())).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(bench.folders.len(), 1, "its object is not answered for");
+    bench.deliver(object, 0);
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(bench.folders.len(), 0);
+    let gone = bench.store.calls("list");
+    tokio::time::sleep(Duration::from_secs(24 * 3600)).await;
+    assert_eq!(bench.store.calls("list"), gone, "nothing is asked of it any more");
+    assert_eq!(bench.checkpoint.rows()[0].ledger.done, 1);
+    let location: Location = "s3://bucket".parse().unwrap();
+    let source = crate::config::Source { location: Some(location.clone()), ..Default::default() };
+    bench.changes.send(Change::Add(Arc::new(Source::new(&source, &location, store.clone())))).await.unwrap();
+    put(&store, &[&log("AWSLogs/", "111111111111", "eu-west-1", 5)]).await;
+    assert_ne!(bench.next().await.key, key, "it is back, and goes on where it was");
+    bench.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn accounts_that_are_taken_can_change_while_running() {
+    let store = store();
+    let [one, other] = ["111111111111", "222222222222"].map(|account| log("AWSLogs/", account, "eu-west-1", 0));
+    put(&store, &[&one, &other]).await;
+    let config = crate::config::Source { accounts: vec!["111111111111".into()], ..Default::default() };
+    let mut bench = Bench::restricted(&store, false, config);
+    let object = bench.next().await;
+    let accounts = object.folder.source.accounts.clone();
+    bench.deliver(object, 0);
+    accounts.set(["222222222222".to_owned()].into());
+    bench.changes.send(Change::Accounts("s3://bucket".into())).await.unwrap();
+    assert_eq!(bench.next().await.key, other);
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(bench.folders.len(), 1);
+    bench.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn prefixes_that_failed_are_listed_again_and_the_others_are_not() {
+    let store = store();
+    let [one, other] = ["111111111111", "222222222222"].map(|account| log("AWSLogs/", account, "eu-west-1", 0));
+    put(&store, &[&one, &other]).await;
+    let broken = "AWSLogs/222222222222/CloudTrail/".to_owned();
+    store.fail(Fault { verb: "list", key_contains: broken, kind: ErrorKind::Throttled, times: 2 });
+    let mut bench = Bench::start(&store, true);
+    bench.quiet().await;
+    assert_eq!(keys(&bench.found()), [one.as_str(), other.as_str()]);
+    // Six prefixes, two folders and their second listings, two failures with the two upper levels each.
+    assert!(bench.store.calls("list") <= 6 + 4 + 2 * 3, "{} requests", bench.store.calls("list"));
     bench.end().await;
 }
 

@@ -2,14 +2,23 @@
 //!
 //! `[prefix/…]AWSLogs/[o-…/]account/kind/region/`, with at most [`ABOVE_MAX`] levels of prefixes above `AWSLogs`. What is
 //! below an `AWSLogs` and is no CloudTrail folder (other services deliver there too) is passed over. So is a prefix above it
-//! that may not be listed, as long as folders are found elsewhere: a role is often allowed to list `AWSLogs/*` alone. Owns
-//! the requests and their bounds; keeps nothing.
+//! that may not be listed, as long as folders are found elsewhere: a role is often allowed to list `AWSLogs/*` alone.
+//!
+//! The first walk lists every prefix. Later ones list those that name accounts each time, and the accounts and kinds
+//! below in rotation, as there are thousands of them and new regions are rare. A prefix that fails is listed again by the
+//! next walk, the others are not. Owns the tree of prefixes, the requests and their bounds; nothing of it lasts.
 
-use futures::stream::{self, StreamExt, TryStreamExt};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use futures::stream::{FuturesUnordered, StreamExt};
 use orgtrail_cloud::object_store::ListRequest;
 use orgtrail_cloud::{Error, ErrorKind};
 use orgtrail_event::key::{Folder, Kind};
+use tokio::time::Instant;
 
+use super::Config;
+use super::rhythm::cut;
 use crate::metrics::Metrics;
 use crate::object::Source;
 
@@ -17,13 +26,18 @@ use crate::object::Source;
 const ABOVE_MAX: usize = 4;
 /// Prefixes looked into in search of `AWSLogs`, so that a bucket full of other things does not cost a listing for each.
 const PREFIXES_MAX: usize = 2000;
+/// Failed listings after which the rest is left to the next walk.
+const FAILURES_MAX: usize = 8;
 
 /// What a walk found.
 #[derive(Debug, Default)]
 pub(super) struct Walked {
+    /// All folders below the prefixes that were listed this time.
     pub(super) folders: Vec<Folder>,
     /// Not every prefix was looked into; the location should point closer to the logs.
     pub(super) cut_short: bool,
+    /// The first failure; the prefixes that failed come again with the next walk.
+    pub(super) failed: Option<Error>,
 }
 
 /// Where a prefix stands in a key.
@@ -41,50 +55,165 @@ enum Level {
     Kind,
 }
 
-pub(super) async fn walk(source: &Source, concurrency: usize, metrics: &Metrics) -> Result<Walked, Error> {
-    let mut walked = Walked::default();
-    let mut looked_above = 0;
-    let mut denied = None;
-    // `AWSLogs/` by its name, because the root may be closed to us.
-    let mut level = vec![("AWSLogs/".to_owned(), Level::Logs), (String::new(), Level::Above(0))];
-    while !level.is_empty() {
-        let found: Vec<_> = stream::iter(level)
-            .map(|(prefix, at)| async move {
-                match (children(source, &prefix, metrics).await, at) {
-                    (Err(error), Level::Above(_)) if *error.kind() == ErrorKind::Denied => Ok((Err(error), prefix, at)),
-                    (found, _) => Ok::<_, Error>((Ok(found?), prefix, at)),
-                }
-            })
-            .buffer_unordered(concurrency)
-            .try_collect()
-            .await?;
-        level = Vec::new();
-        for (children, prefix, at) in found {
-            let children = children.unwrap_or_else(|error| {
-                tracing::debug!(source.name = source.name, prefix, "may not be listed, passed over");
-                denied = Some(error);
-                Vec::new()
-            });
-            for child in children {
-                let name = child.strip_prefix(&prefix).unwrap_or(&child).trim_end_matches('/');
-                match below(source, at, name) {
-                    Below::Look(Level::Above(_)) if looked_above >= PREFIXES_MAX => walked.cut_short = true,
-                    Below::Look(next) => {
-                        looked_above += usize::from(matches!(next, Level::Above(_)));
-                        level.push((child, next));
+impl Level {
+    /// Whether new accounts show here.
+    fn names_accounts(self) -> bool {
+        matches!(self, Self::Above(0) | Self::Logs | Self::Organization)
+    }
+}
+
+/// The prefixes of a source that are known so far.
+#[derive(Debug)]
+pub(super) struct Tree {
+    nodes: BTreeMap<String, Node>,
+    /// Prefixes above `AWSLogs` that are looked into.
+    above: usize,
+    has_folders: bool,
+    cut_short: bool,
+}
+
+#[derive(Debug)]
+struct Node {
+    level: Level,
+    /// The account that it lies in.
+    account: Option<Box<str>>,
+    /// When it is listed next.
+    due: Instant,
+    /// Whether it was listed before.
+    known: bool,
+}
+
+/// A prefix to list.
+struct Step {
+    prefix: String,
+    level: Level,
+    account: Option<Box<str>>,
+}
+
+impl Default for Tree {
+    fn default() -> Self {
+        let mut tree = Self { nodes: BTreeMap::new(), above: 0, has_folders: false, cut_short: false };
+        // `AWSLogs/` by its name, because the root may be closed to us.
+        tree.insert("AWSLogs/".to_owned(), Level::Logs, None);
+        tree.insert(String::new(), Level::Above(0), None);
+        tree
+    }
+}
+
+impl Tree {
+    fn insert(&mut self, prefix: String, level: Level, account: Option<Box<str>>) {
+        self.nodes.insert(prefix, Node { level, account, due: Instant::now(), known: false });
+    }
+
+    /// How long until the next walk.
+    pub(super) fn pause(&self, config: &Config) -> Duration {
+        let next = self.nodes.values().map(|node| node.due).min();
+        let until = next.map_or(config.refresh_interval, |due| due.saturating_duration_since(Instant::now()));
+        until.max(config.refresh_interval)
+    }
+
+    /// Lists the prefixes that are due, and all that are found below them for the first time.
+    pub(super) async fn walk(&mut self, source: &Source, config: &Config, metrics: &Metrics) -> Walked {
+        let mut walked = Walked::default();
+        let (mut failures, mut denied) = (0, None);
+        let mut running = FuturesUnordered::new();
+        let mut steps = self.due(source);
+        loop {
+            while running.len() < config.list_concurrency
+                && failures < FAILURES_MAX
+                && let Some(step) = steps.pop_front()
+            {
+                running.push(async move { (children(source, &step.prefix, metrics).await, step) });
+            }
+            let Some((children, step)) = running.next().await else { break };
+            match children {
+                Ok(children) => {
+                    for child in children {
+                        steps.extend(self.found(child, &step, source, &mut walked));
                     }
-                    Below::Folder => walked.folders.extend(Folder::parse(&child)),
-                    Below::Pass => {}
+                }
+                Err(error) if matches!(step.level, Level::Above(_)) && *error.kind() == ErrorKind::Denied => {
+                    tracing::debug!(source.name = source.name, prefix = step.prefix, "may not be listed, passed over");
+                    denied = Some(error);
+                }
+                Err(error) => {
+                    failures += 1;
+                    walked.failed.get_or_insert(error);
+                    continue;
                 }
             }
+            self.rest(&step.prefix, source, config);
         }
+        if !self.has_folders {
+            walked.failed = walked.failed.or(denied);
+        }
+        walked.cut_short = self.cut_short;
+        walked.folders.sort_unstable();
+        walked
     }
-    match denied {
-        Some(error) if walked.folders.is_empty() => return Err(error),
-        _ => {}
+
+    /// What is to be listed now; prefixes of accounts that are not taken any more are forgotten.
+    fn due(&mut self, source: &Source) -> VecDeque<Step> {
+        self.nodes.retain(|_, node| node.account.as_deref().is_none_or(|account| source.accounts.takes(account)));
+        let now = Instant::now();
+        let due = self.nodes.iter().filter(|(_, node)| node.due <= now);
+        due.map(|(prefix, Node { level, account, .. })| Step {
+            prefix: prefix.clone(),
+            level: *level,
+            account: account.clone(),
+        })
+        .collect()
     }
-    walked.folders.sort_unstable();
-    Ok(walked)
+
+    /// Decides about one prefix; answers it where it has to be looked into for the first time.
+    fn found(&mut self, child: String, parent: &Step, source: &Source, walked: &mut Walked) -> Option<Step> {
+        let name = child.strip_prefix(&parent.prefix).unwrap_or(&child).trim_end_matches('/');
+        let level = match below(source, parent.level, name) {
+            Below::Look(level) => level,
+            Below::Folder => {
+                walked.folders.extend(Folder::parse(&child));
+                self.has_folders = true;
+                return None;
+            }
+            Below::Pass => return None,
+        };
+        let account = if level == Level::Account { Some(name.into()) } else { parent.account.clone() };
+        if self.nodes.contains_key(&child) {
+            return None;
+        }
+        if matches!(level, Level::Above(_)) {
+            if self.above >= PREFIXES_MAX {
+                self.cut_short = true;
+                return None;
+            }
+            self.above += 1;
+        }
+        self.insert(child.clone(), level, account.clone());
+        Some(Step { prefix: child, level, account })
+    }
+
+    /// A prefix was listed: says when it is listed again.
+    fn rest(&mut self, prefix: &str, source: &Source, config: &Config) {
+        let Some(level) = self.nodes.get(prefix).map(|node| node.level) else { return };
+        let watched = level.names_accounts() && !(self.has_folders && self.knows_all(source));
+        let Some(node) = self.nodes.get_mut(prefix) else { return };
+        let pause = if watched {
+            Duration::ZERO
+        } else if std::mem::replace(&mut node.known, true) {
+            cut(config.idle_interval_max, 0.9)
+        } else {
+            // The first time anywhere, so that the prefixes do not come in step ever after.
+            cut(config.idle_interval_max, 0.1)
+        };
+        node.due = Instant::now() + pause;
+    }
+
+    /// Whether there is no account left that could appear.
+    fn knows_all(&self, source: &Source) -> bool {
+        let Some(wanted) = source.accounts.listed() else { return false };
+        let known = self.nodes.values().filter(|node| node.level == Level::Account);
+        known.filter_map(|node| node.account.as_deref()).collect::<BTreeSet<_>>().len() >= wanted
+    }
 }
 
 /// What to do with a prefix.
@@ -95,10 +224,9 @@ enum Below {
 }
 
 fn below(source: &Source, at: Level, name: &str) -> Below {
-    let wanted = |list: &[String]| list.is_empty() || list.iter().any(|item| item == name);
     let account = || {
         let is_account = name.len() == 12 && name.bytes().all(|byte| byte.is_ascii_digit());
-        if is_account && wanted(&source.accounts) { Below::Look(Level::Account) } else { Below::Pass }
+        if is_account && source.accounts.takes(name) { Below::Look(Level::Account) } else { Below::Pass }
     };
     match at {
         // The one in the root is looked into by its name.
@@ -109,7 +237,7 @@ fn below(source: &Source, at: Level, name: &str) -> Below {
         Level::Logs if name.starts_with("o-") => Below::Look(Level::Organization),
         Level::Logs | Level::Organization => account(),
         Level::Account if Kind::from_folder(name).is_some() => Below::Look(Level::Kind),
-        Level::Kind if wanted(&source.regions) => Below::Folder,
+        Level::Kind if source.regions.is_empty() || source.regions.iter().any(|region| region == name) => Below::Folder,
         Level::Account | Level::Kind => Below::Pass,
     }
 }

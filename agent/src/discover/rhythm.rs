@@ -1,0 +1,160 @@
+//! How long to wait between two listings of one folder.
+//!
+//! After news the shortest pause, and twice the last one after each listing without, up to the longest. From there on a
+//! pause is a tenth of the time for which nothing has come, up to a bound: so a folder costs some ten listings each time
+//! that its silence grows by the factor e, and an organization's thousands of silent folders next to nothing beside those
+//! in which something happens. Where notifications tell of objects, only what they should have told of counts as news.
+//!
+//! Pure but for chance: a pause is cut by up to a tenth, the first long one of a folder anywhere, so that thousands of
+//! folders that were found together do not come in step.
+
+use std::time::Duration;
+
+use rand::Rng;
+use tokio::time::Instant;
+
+use super::Config;
+
+/// The share of its silence that a folder is left alone.
+const SILENCE_SHARE: u32 = 10;
+/// Pause after the first failure.
+const FAILED_PAUSE_MIN: Duration = Duration::from_secs(1);
+
+/// What a listing that reached the end says about the folder's rhythm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Found {
+    /// Something new was there; in a source with notifications, something that they should have told of.
+    pub(super) news: bool,
+    /// Objects were handed on, new or not: their claims may come back.
+    pub(super) handed: bool,
+    /// For how long nothing has come, by the objects of the open days; for ever if there was never anything.
+    pub(super) silence: Duration,
+}
+
+/// One folder's rhythm.
+#[derive(Debug)]
+pub(super) struct Pace {
+    notified: bool,
+    doubling: Duration,
+    /// When a listing last had news; in a source with notifications at first when the folder was found.
+    news: Option<Instant>,
+    /// The last pause was one of silence.
+    silent: bool,
+}
+
+impl Pace {
+    pub(super) fn new(config: &Config, notified: bool) -> Self {
+        let news = notified.then(Instant::now);
+        Self { notified, doubling: config.poll_interval_min, news, silent: false }
+    }
+
+    /// Begins again with the shortest pause.
+    pub(super) fn quicken(&mut self, config: &Config) {
+        (self.doubling, self.news, self.silent) = (config.poll_interval_min, Some(Instant::now()), false);
+    }
+
+    /// The pause after a listing.
+    pub(super) fn after(&mut self, found: Found, config: &Config) -> Duration {
+        if found.news {
+            self.quicken(config);
+            return cut(config.poll_interval_min, 0.9);
+        }
+        let doubling = self.doubling;
+        self.doubling = (doubling * 2).min(config.poll_interval_max);
+        let since_news = self.news.map(|at| at.elapsed());
+        let (silence, most) = if self.notified {
+            (since_news.unwrap_or_default().max(found.silence), config.sweep_interval_max)
+        } else {
+            (since_news.unwrap_or(Duration::MAX).min(found.silence), config.idle_interval_max)
+        };
+        let share = (silence / SILENCE_SHARE).min(most);
+        if found.handed || share <= doubling || most <= config.poll_interval_max {
+            self.silent = false;
+            return cut(doubling, 0.9);
+        }
+        let first = !std::mem::replace(&mut self.silent, true);
+        cut(share, if first { 0.1 } else { 0.9 }).max(cut(config.poll_interval_max, 0.9).min(share))
+    }
+}
+
+/// The pause after so many failures in a row: doubling, shortened by chance so that a thousand folders behind one broken
+/// role do not come back in step.
+pub(super) fn failed_pause(failures: u32, max: Duration) -> Duration {
+    let doubled =
+        FAILED_PAUSE_MIN.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(max.max(FAILED_PAUSE_MIN));
+    cut(doubled, 0.5)
+}
+
+/// The pause, shortened by chance to no less than this share of it.
+pub(super) fn cut(pause: Duration, least: f64) -> Duration {
+    pause.mul_f64(rand::rng().random_range(least..=1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+    const NOTHING: Found = Found { news: false, handed: false, silence: Duration::MAX };
+
+    fn within(pause: Duration, least: Duration, most: Duration) {
+        assert!((least..=most).contains(&pause), "{pause:?} is not within {least:?} and {most:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pauses_double_after_news_and_then_grow_with_the_silence() {
+        let config = Config::default();
+        let mut pace = Pace::new(&config, false);
+        let secs = Duration::from_secs;
+        for (found, most) in [(true, 10), (false, 10), (false, 20), (false, 40), (false, 80), (false, 160)] {
+            let pause = pace.after(Found { news: found, silence: Duration::ZERO, handed: false }, &config);
+            within(pause, secs(most) * 9 / 10, secs(most));
+        }
+        let after = |pace: &mut Pace, silence| pace.after(Found { silence, ..NOTHING }, &config);
+        within(after(&mut pace, HOUR / 2), secs(270), secs(300));
+        tokio::time::sleep(5 * HOUR).await;
+        within(after(&mut pace, 5 * HOUR), secs(270), secs(1800));
+        within(after(&mut pace, 5 * HOUR), secs(1620), secs(1800));
+        tokio::time::sleep(100 * HOUR).await;
+        within(after(&mut pace, Duration::MAX), HOUR * 9 / 10, HOUR);
+        let handed = pace.after(Found { handed: true, ..NOTHING }, &config);
+        within(handed, secs(270), secs(300));
+        let news = pace.after(Found { news: true, ..NOTHING }, &config);
+        within(news, secs(9), secs(10));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_folder_that_was_silent_before_the_process_began_is_left_alone_at_once() {
+        let config = Config::default();
+        let mut pauses: Vec<_> = (0..1000).map(|_| Pace::new(&config, false).after(NOTHING, &config)).collect();
+        pauses.sort_unstable();
+        within(pauses[0], Duration::from_secs(270), HOUR / 5);
+        within(pauses[500], HOUR * 2 / 5, HOUR * 7 / 10);
+        within(pauses[999], HOUR * 9 / 10, HOUR);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_notified_folder_is_swept_ever_less_often_while_nothing_was_missed() {
+        let config = Config::default();
+        let mut pace = Pace::new(&config, true);
+        let busy = Found { news: false, handed: false, silence: Duration::ZERO };
+        let mut listings = 0;
+        let began = Instant::now();
+        while began.elapsed() < 30 * 24 * HOUR {
+            tokio::time::sleep(pace.after(busy, &config)).await;
+            listings += 1;
+        }
+        // Five of doubling, ten for each e-fold from fifty minutes to ten days, one a day since then.
+        assert!((60..=110).contains(&listings), "{listings} listings in thirty days");
+        within(pace.after(busy, &config), 21 * HOUR, 24 * HOUR);
+        within(pace.after(Found { news: true, ..busy }, &config), Duration::from_secs(9), Duration::from_secs(10));
+    }
+
+    #[test]
+    fn failures_double_the_pause_up_to_the_longest() {
+        let max = Duration::from_secs(300);
+        within(failed_pause(1, max), Duration::from_millis(500), Duration::from_secs(1));
+        within(failed_pause(4, max), Duration::from_secs(4), Duration::from_secs(8));
+        within(failed_pause(40, max), max / 2, max);
+    }
+}
