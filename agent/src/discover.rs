@@ -156,7 +156,11 @@ pub(crate) struct Context {
 impl Context {
     /// The folder as it is watched; from now on, if it was not. Whatever finds a folder first calls this: a walk, or a
     /// notification of an object in a folder that no walk has found yet.
-    pub(crate) fn announce(&self, source: &Arc<Source>, folder: Folder) -> Result<Arc<SourceFolder>, checkpoint::Error> {
+    pub(crate) fn announce(
+        &self,
+        source: &Arc<Source>,
+        folder: Folder,
+    ) -> Result<Arc<SourceFolder>, checkpoint::Error> {
         let from = source.start.day(self.clock.now());
         let path = folder.path();
         let id = self.checkpoint.folder(&source.location, &path, &folder.account, &folder.region, from)?;
@@ -172,6 +176,7 @@ impl Context {
 
 /// Sources that come and go while the agent runs.
 #[derive(Debug)]
+#[allow(dead_code, reason = "organizations tell them")]
 pub(crate) enum Change {
     /// A source is there, or is back. It is known by its location.
     Add(Arc<Source>),

@@ -17,8 +17,8 @@ use tokio::task::JoinSet;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::Status;
 
-use crate::discover::Wakes;
 use crate::checkpoint::{Checkpoint, Claimed, FolderId, Listed, Verdict};
+use crate::discover::Wakes;
 use crate::object::{Fetched, ObjectRef, Source, SourceFolder};
 
 pub(crate) const FOLDER: &str = "AWSLogs/111122223333/CloudTrail/eu-west-1/";

@@ -40,7 +40,9 @@ impl TryFrom<String> for Start {
 
     fn try_from(text: String) -> Result<Self, String> {
         let refused = || {
-            format!("`{text}` is no start: write \"earliest\", \"latest\", \"-7d\", \"2026-03-01\" or \"2026-03-01T12:00:00Z\"")
+            format!(
+                "`{text}` is no start: write \"earliest\", \"latest\", \"-7d\", \"2026-03-01\" or \"2026-03-01T12:00:00Z\""
+            )
         };
         match text.as_str() {
             "earliest" => return Ok(Self::Earliest),

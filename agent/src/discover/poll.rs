@@ -79,7 +79,8 @@ pub(super) async fn poll(context: Arc<Context>, folder: Arc<SourceFolder>) -> an
             if !handed {
                 folder.succeeded(&context.health);
             }
-            let silence = newest.map_or(Duration::MAX, |at| Duration::try_from(began.duration_since(at)).unwrap_or_default());
+            let silence =
+                newest.map_or(Duration::MAX, |at| Duration::try_from(began.duration_since(at)).unwrap_or_default());
             return Ok(Polled::Complete(Found { news, handed, silence }));
         }
     }

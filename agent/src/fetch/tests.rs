@@ -36,13 +36,9 @@ impl Bench {
         let location = Location::try_from(bucket.as_path()).unwrap();
         let config = crate::config::Source { location: Some(location.clone()), ..Default::default() };
         let source = Arc::new(Source::new(&config, &location, Arc::new(LocalStore::new(&bucket))));
-<<<<<<< HEAD
         let id = checkpoint.folder(&source.location, FOLDER, "111122223333", "eu-west-1", None).unwrap();
-        let folder = Arc::new(SourceFolder::new(source, Folder::parse(FOLDER).unwrap(), id));
-=======
-        let id = checkpoint.folder(&source.location, FOLDER, "111122223333", "eu-west-1").unwrap();
-        let folder = Arc::new(SourceFolder::new(source, Folder::parse(FOLDER).unwrap(), id, crate::discover::Wakes::default()));
->>>>>>> f224140 (agent: idle folders are listed ever less often; walks in rotation; sources come and go)
+        let wakes = crate::discover::Wakes::default();
+        let folder = Arc::new(SourceFolder::new(source, Folder::parse(FOLDER).unwrap(), id, wakes));
         Self { health: Health::new(clock), dir, checkpoint, quarantine, folder }
     }
 
