@@ -1,5 +1,5 @@
-//! What a test needs to do to an account that the product never does: make buckets, keys and temporary credentials, and
-//! look at what was written.
+//! What a test needs to do to an account that the product never does: make buckets, keys, queues and temporary credentials,
+//! send messages, and look at what was written.
 //!
 //! Does not own: roles and policies, which tests make with the AWS CLI. Panics where something fails: it sets a test up.
 
@@ -8,6 +8,7 @@
 mod organization;
 
 use crate::conformance::log_sink::ReadBack;
+use crate::conformance::queue::Sender;
 use crate::log_sink::LogEvent;
 use crate::{Connection, CredentialSource, credentials};
 use async_trait::async_trait;
@@ -80,6 +81,17 @@ impl Admin {
         self.kms().disable_key().key_id(id).send().await.unwrap();
     }
 
+    /// Makes an SQS queue. Returns its URL.
+    pub async fn create_queue(&self, name: &str) -> String {
+        let created = aws_sdk_sqs::Client::new(&self.config).create_queue().queue_name(name).send().await.unwrap();
+        created.queue_url.unwrap()
+    }
+
+    /// Sends to the queue with this URL.
+    pub fn sender(&self, url: &str) -> QueueSender {
+        QueueSender { url: url.to_owned(), client: aws_sdk_sqs::Client::new(&self.config) }
+    }
+
     /// How an object is encrypted; the key is the whole one, with any prefix.
     pub async fn object_encryption(&self, bucket: &str, key: &str) -> ObjectEncryption {
         let head = self.s3().head_object().bucket(bucket).key(key).send().await.unwrap();
@@ -113,6 +125,20 @@ impl Admin {
 
     fn kms(&self) -> aws_sdk_kms::Client {
         aws_sdk_kms::Client::new(&self.config)
+    }
+}
+
+/// Sends to one SQS queue.
+#[derive(Clone, Debug)]
+pub struct QueueSender {
+    url: String,
+    client: aws_sdk_sqs::Client,
+}
+
+#[async_trait]
+impl Sender for QueueSender {
+    async fn send(&self, body: &str) {
+        self.client.send_message().queue_url(&self.url).message_body(body).send().await.unwrap();
     }
 }
 

@@ -10,5 +10,6 @@ pub mod key_service;
 pub mod log_sink;
 pub mod object_store;
 pub mod organization;
+pub mod queue;
 pub mod signer;
 pub mod topic;

@@ -1,5 +1,5 @@
-//! The outside world as seams: object stores, key services, signers, log sinks, topics, organizations, regions and event history, each a trait with an AWS
-//! implementation, a local one and, for tests, one in memory (feature `fake`), all judged by the same conformance suite.
+//! The outside world as seams: object stores, key services, signers, log sinks, topics, queues, organizations, regions
+//! and event history, each a trait with an AWS implementation, a local one and, for tests, one in memory (feature `fake`), all judged by the same conformance suite.
 //!
 //! Owns: everything that names an AWS SDK, where credentials come from, and which failure is worth another attempt.
 //! Does not own: what is stored. No type of the trail's domain is known here.
@@ -25,6 +25,7 @@ pub mod object_store;
 pub mod organization;
 pub mod partition;
 pub mod public_keys;
+pub mod queue;
 pub mod regions;
 pub mod signer;
 #[cfg(test)]
@@ -41,6 +42,7 @@ pub use lookup::{Lookup, open_lookup};
 pub use object_store::{ObjectStore, open_store};
 pub use organization::{Organization, open_organization};
 pub use public_keys::PublicKeySource;
+pub use queue::{Queue, open_queue};
 pub use regions::{Regions, open_regions};
 pub use signer::{Signer, open_signer};
 pub use topic::{Topic, open_topic};

@@ -77,6 +77,19 @@ impl Partition {
         }
     }
 
+    /// The end of every service's host here. Source: the SDK's `partitions.json`.
+    pub fn dns_suffix(self) -> &'static str {
+        match self {
+            Self::Aws | Self::GovCloud => "amazonaws.com",
+            Self::China => "amazonaws.com.cn",
+            Self::EuropeanSovereign => "amazonaws.eu",
+            Self::Isolated("aws-iso-b") => "sc2s.sgov.gov",
+            Self::Isolated("aws-iso-e") => "cloud.adc-e.uk",
+            Self::Isolated("aws-iso-f") => "csp.hci.ic.gov",
+            Self::Isolated(_) => "c2s.ic.gov",
+        }
+    }
+
     /// An ARN in this partition; `region` and `account` are empty where the service leaves them out.
     pub fn arn(self, service: &str, region: &str, account: &str, resource: &str) -> String {
         format!("arn:{}:{service}:{region}:{account}:{resource}", self.id())

@@ -13,6 +13,7 @@ mod emulator_ministack;
 mod emulator_moto;
 mod emulator_organizations;
 mod emulator_pipeline;
+mod emulator_queue;
 mod emulator_replay;
 mod emulator_roles;
 mod emulator_sealing;

@@ -125,13 +125,20 @@ fn credentials(error: &(dyn StdError + 'static)) -> Option<Facts> {
     Some(Facts { kind, detail: causes(refused), code: None, request_id: None })
 }
 
-/// Codes: "Error responses" of the S3 API reference, "Common errors" of STS, KMS, CloudWatch Logs, SNS, CloudTrail,
+/// What one entry of a batch says that failed while others did not.
+pub(crate) fn batch_entry(code: &str) -> ErrorKind {
+    kind_of(Some(code), 0)
+}
+
+/// Codes: "Error responses" of the S3 API reference, "Common errors" of STS, KMS, CloudWatch Logs, SNS, SQS, CloudTrail,
 /// Organizations and Account Management, and each operation's own. A code outranks the status; an unknown code falls back to it.
 fn kind_of(code: Option<&str>, status: u16) -> ErrorKind {
     match code.unwrap_or_default() {
-        "NoSuchKey" | "NoSuchVersion" | "AccountNotFoundException" | "ChildNotFoundException" | "TargetNotFoundException" => ErrorKind::NotFound,
+        "NoSuchKey" | "NoSuchVersion" | "AccountNotFoundException" | "ChildNotFoundException" | "TargetNotFoundException"
+        // A message that is not lent to us any more.
+        | "ReceiptHandleIsInvalid" | "MessageNotInflight" | "AWS.SimpleQueueService.MessageNotInflight" => ErrorKind::NotFound,
         "NoSuchBucket" | "ResourceNotFoundException" | "NotFoundException" | "TrailNotFoundException"
-        | "AWSOrganizationsNotInUseException" => ErrorKind::ContainerMissing,
+        | "AWSOrganizationsNotInUseException" | "QueueDoesNotExist" | "AWS.SimpleQueueService.NonExistentQueue" => ErrorKind::ContainerMissing,
         "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" | "RequestExpired" => {
             ErrorKind::ExpiredCredentials
         }
@@ -142,9 +149,11 @@ fn kind_of(code: Option<&str>, status: u16) -> ErrorKind {
         // A key that is switched off, or an archived object: somebody can switch it on or restore it.
         | "DisabledException" | "KMSInvalidStateException" | "KMS.DisabledException" | "KMS.KMSInvalidStateException"
         // The same of the key of an SNS topic, and its other refusals.
+        // The same of the key of an SQS queue.
+        | "KmsDisabled" | "KmsAccessDenied" | "KmsInvalidState" | "KmsOptInRequired" | "KMS.AccessDeniedException" | "KMS.InvalidStateException" | "KMS.OptInRequired"
         | "KMSDisabled" | "KMSInvalidState" | "KMSNotFound" | "KMSAccessDenied" | "KMSOptInRequired" | "AuthorizationError"
         | "InvalidSecurity" | "EndpointDisabled" | "InvalidObjectState" => ErrorKind::Denied,
-        "SlowDown" | "Throttling" | "Throttled" | "KMSThrottling" | "ThrottlingException" | "ThrottledException" | "RequestThrottled"
+        "SlowDown" | "Throttling" | "Throttled" | "KMSThrottling" | "KMS.ThrottlingException" | "KmsThrottled" | "OverLimit" | "ThrottlingException" | "ThrottledException" | "RequestThrottled"
         | "RequestThrottledException" | "RequestLimitExceeded" | "TooManyRequestsException" | "LimitExceededException"
         | "BandwidthLimitExceeded" | "PriorRequestNotComplete" => ErrorKind::Throttled,
         // Two conditional puts at once: S3 asks to repeat. The others: the request was damaged on its way.
@@ -167,7 +176,7 @@ fn kind_of(code: Option<&str>, status: u16) -> ErrorKind {
         | "InvalidParameter" | "ParameterValueInvalid" | "InvalidParameterValue" | "UnsupportedOperationException"
         | "OperationNotPermittedException" | "InvalidInputException" | "InvalidLookupAttributesException"
         | "InvalidMaxResultsException" | "InvalidEventCategoryException" | "InvalidTimeRangeException" | "InvalidTrailNameException"
-        | "CloudTrailARNInvalidException" | "MalformedXML" | "MalformedPolicyDocument" | "MetadataTooLarge" | "InvalidArnException" | "NotImplemented" => ErrorKind::Invalid,
+        | "CloudTrailARNInvalidException" | "MalformedXML" | "MalformedPolicyDocument" | "MetadataTooLarge" | "InvalidArnException" | "NotImplemented" | "InvalidAddress" => ErrorKind::Invalid,
         _ => kind_of_status(status),
     }
 }

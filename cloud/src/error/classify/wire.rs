@@ -1,10 +1,11 @@
-//! Refusals as each service writes them, through its own SDK: KMS and CloudWatch Logs in JSON, SNS in XML.
+//! Refusals as each service writes them, through its own SDK: KMS, CloudWatch Logs and SQS in JSON, SNS in
+//! XML.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use crate::log_sink::{CloudWatchSink, LogEvent};
 use crate::stub::Stub;
-use crate::{Connection, Disposition, Error, ErrorKind, LogSink as _, open_signer, open_topic};
+use crate::{Connection, Disposition, Error, ErrorKind, LogSink as _, open_queue, open_signer, open_topic};
 
 const KEY: &str = "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
 const TOPIC: &str = "arn:aws:sns:us-east-1:111122223333:trail";
@@ -24,6 +25,12 @@ async fn sns(stub: &Stub) -> Error {
 async fn logs(stub: &Stub) -> Error {
     let sink = CloudWatchSink::open(&connection(stub)).await.unwrap();
     sink.put("group", "stream", &[LogEvent { timestamp_ms: 0, message: "x".into() }]).await.unwrap_err()
+}
+
+const QUEUE: &str = "https://sqs.us-east-1.amazonaws.com/111122223333/logs";
+
+async fn sqs(stub: &Stub) -> Error {
+    open_queue(QUEUE, &connection(stub)).await.unwrap().depth().await.unwrap_err()
 }
 
 /// All of these can be over later.
@@ -67,6 +74,34 @@ async fn an_absent_log_group_is_missing() {
         r#"{"__type":"ResourceNotFoundException","message":"The specified log group does not exist."}"#,
     )]);
     is(&logs(&stub).await, &ErrorKind::ContainerMissing, &["group/stream"]);
+}
+
+#[tokio::test]
+async fn a_queue_that_cannot_be_read_is_named() {
+    let stub = Stub::answering(&[
+        (400, r#"{"__type":"com.amazonaws.sqs#QueueDoesNotExist","message":"no such queue"}"#),
+        (400, r#"{"__type":"com.amazon.coral.service#AccessDeniedException","Message":"no sqs:GetQueueAttributes"}"#),
+        (400, r#"{"__type":"com.amazonaws.sqs#KmsDisabled","message":"key is off"}"#),
+    ]);
+    is(&sqs(&stub).await, &ErrorKind::ContainerMissing, &["/111122223333/logs", "no such queue"]);
+    is(&sqs(&stub).await, &ErrorKind::Denied, &["/111122223333/logs", "sqs:GetQueueAttributes"]);
+    is(&sqs(&stub).await, &ErrorKind::Denied, &["key is off"]);
+}
+
+#[tokio::test]
+async fn a_batch_tells_which_of_its_messages_failed_and_whether_they_are_still_ours() {
+    let stub = Stub::answering(&[(
+        200,
+        r#"{"Successful":[{"Id":"1"}],"Failed":[
+            {"Id":"0","SenderFault":true,"Code":"InvalidParameterValue","Message":"The receipt handle has expired"},
+            {"Id":"2","SenderFault":false,"Code":"InternalError"}]}"#,
+    )]);
+    let queue = open_queue(QUEUE, &connection(&stub)).await.unwrap();
+    let failures = queue.delete(&["a".to_owned(), "b".to_owned(), "c".to_owned()]).await.unwrap();
+    let told: Vec<_> = failures.iter().map(|one| (&one.receipt[..], one.error.kind().clone())).collect();
+    assert_eq!(told, [("a", ErrorKind::NotFound), ("c", ErrorKind::Unavailable)]);
+    assert!(failures[0].error.to_string().contains("has expired"), "{failures:?}");
+    assert!(stub.requests()[0].contains("AmazonSQS.DeleteMessageBatch"));
 }
 
 /// The SDK makes three attempts each before it gives up.
