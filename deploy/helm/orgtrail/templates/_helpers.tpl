@@ -1,4 +1,5 @@
-{{/* What both processes have in common. Each is called with (dict "root" $ "name" "aggregator" "values" .Values.aggregator). */}}
+{{/* What the processes have in common. Each is called with (dict "root" $ "name" "aggregator" "values" .Values.aggregator); the
+     aggregator's with "console" .Values.console, too. */}}
 
 {{- define "orgtrail.name" -}}
 {{- printf "%s-%s" .root.Release.Name .name | trunc 63 | trimSuffix "-" -}}
@@ -42,6 +43,41 @@ data:
     {{- .values.config | nindent 4 }}
 {{- end -}}
 
+{{/* Beside the aggregator. No readiness of its own: the pod's is about deliveries. */}}
+{{- define "orgtrail.consoleContainer" -}}
+- name: console
+  image: "{{ .root.Values.image.repository }}:{{ .root.Values.image.tag | default .root.Chart.AppVersion }}"
+  imagePullPolicy: {{ .root.Values.image.pullPolicy }}
+  command: ["orgtrail-console", "--config", "/etc/orgtrail/console.toml"]
+  {{- with .console.env }}
+  env:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  ports:
+    - name: console-health
+      containerPort: 9466
+  livenessProbe:
+    httpGet: { path: /healthz, port: console-health }
+    periodSeconds: 10
+    failureThreshold: 6
+  securityContext:
+    allowPrivilegeEscalation: false
+    readOnlyRootFilesystem: true
+    capabilities:
+      drop: [ALL]
+  resources:
+    {{- toYaml .console.resources | nindent 4 }}
+  volumeMounts:
+    # For public-keys.json, which is replaced as a whole: a mount of the file would not follow.
+    - name: state
+      mountPath: /var/lib/orgtrail
+      readOnly: true
+    - name: console-config
+      mountPath: /etc/orgtrail/console.toml
+      subPath: console.toml
+      readOnly: true
+{{- end -}}
+
 {{/* One pod with a volume of its own: neither process shares its state folder. */}}
 {{- define "orgtrail.statefulSet" -}}
 apiVersion: apps/v1
@@ -64,6 +100,9 @@ spec:
         {{- include "orgtrail.labels" . | nindent 8 }}
       annotations:
         checksum/config: {{ .values.config | sha256sum }}
+        {{- if (.console).enabled }}
+        checksum/console: {{ .console.config | sha256sum }}
+        {{- end }}
     spec:
       serviceAccountName: {{ include "orgtrail.name" . }}
       {{- with .root.Values.imagePullSecrets }}
@@ -129,10 +168,18 @@ spec:
               mountPath: /etc/orgtrail/tls
               readOnly: true
             {{- end }}
+        {{- if (.console).enabled }}
+        {{- include "orgtrail.consoleContainer" . | nindent 8 }}
+        {{- end }}
       volumes:
         - name: config
           configMap:
             name: {{ include "orgtrail.name" . }}
+        {{- if (.console).enabled }}
+        - name: console-config
+          configMap:
+            name: {{ include "orgtrail.name" (dict "root" .root "name" "console") }}
+        {{- end }}
         {{- if .values.tlsSecret }}
         - name: tls
           secret:

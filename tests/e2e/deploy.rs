@@ -1,8 +1,10 @@
-//! The permissions that deploy/ hands out: plain JSON, Terraform, CloudFormation and the operator's table say the same.
+//! What deploy/ holds: permissions say the same in JSON, Terraform, CloudFormation and the operator's table, and every
+//! configuration within another file is right.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use orgtrail_tests::process::run;
 use serde_json::Value;
 
 /// Names of this form that are keys of conditions.
@@ -92,5 +94,38 @@ fn every_statement_of_a_policy_has_a_name_of_its_own() {
         let statements = statements(&file);
         let names: BTreeSet<_> = statements.iter().map(|statement| statement["Sid"].as_str().unwrap()).collect();
         assert_eq!(names.len(), statements.len(), "{file}");
+    }
+}
+
+/// The texts that stand in a YAML file under these keys, as `key: |`.
+fn block_texts(yaml: &str, key: &str) -> Vec<String> {
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let lines: Vec<_> = yaml.lines().collect();
+    let begins = lines.iter().enumerate().filter(|(_, line)| line.trim() == format!("{key}: |"));
+    begins
+        .map(|(at, line)| {
+            let inside = lines[at + 1..].iter().take_while(|one| one.trim().is_empty() || indent(one) > indent(line));
+            inside.map(|one| format!("{}\n", one.trim_start())).collect()
+        })
+        .collect()
+}
+
+#[test]
+fn every_configuration_in_the_compose_file_and_the_chart_is_right() {
+    let dir = tempfile::tempdir().unwrap();
+    for (file, key) in [("deploy/docker/compose.yaml", "content"), ("deploy/helm/orgtrail/values.yaml", "config")] {
+        let texts = block_texts(&read(file), key);
+        assert_eq!(texts.len(), 3, "{file}: the aggregator's, the agent's and the console's");
+        let written = texts.iter().enumerate().map(|(number, text)| {
+            let path = dir.path().join(format!("{key}-{number}.toml"));
+            std::fs::write(&path, text).unwrap();
+            path.display().to_string()
+        });
+        let arguments: Vec<_> = ["config", "check"].map(str::to_owned).into_iter().chain(written).collect();
+        let (code, said, errors) = run("orgtrail", &arguments.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
+        assert_eq!(code, 0, "{file}: {said}{errors}");
+        for process in ["orgtrail-aggregator", "orgtrail-agent", "orgtrail-console"] {
+            assert!(said.contains(&format!("for {process}, no problems")), "{file}: {said}");
+        }
     }
 }
