@@ -13,7 +13,7 @@ use orgtrail_service::quarantine::{Filter, Quarantine};
 use orgtrail_service::state_dir::{StateDir, StatusFile};
 use orgtrail_service::tasks::Tasks;
 use orgtrail_service::telemetry;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::checkpoint::{Checkpoint, Progress};
@@ -26,12 +26,10 @@ use crate::outside::{Outside, World};
 use crate::quarantine::{Aside, Retries};
 use crate::report::Reporter;
 use crate::status::Status;
-use crate::{batch, discover, fetch, ship};
+use crate::{batch, discover, fetch, intake, ship};
 
 /// The program, in locks, status and logs.
 const PROCESS: &str = "orgtrail-agent";
-/// Objects that wait to be fetched: enough to keep the fetches busy, few enough to be nothing in memory.
-const OBJECTS_WAITING: usize = 1024;
 /// Fetched objects that wait to be batched; their bytes are bounded by the budget.
 const FETCHED_WAITING: usize = 256;
 /// Full batches that wait for the window; their bytes are bounded by the budget.
@@ -171,7 +169,7 @@ impl App {
     fn start(&self, stop: &CancellationToken) -> Stages {
         let Self { config, options, checkpoint, quarantine, sources, health, metrics, .. } = self;
         let clock = &options.clock;
-        let (objects_tx, objects) = mpsc::channel(OBJECTS_WAITING);
+        let (objects_tx, objects) = intake::channel(intake::Bounds::within(config.fetch.memory));
         let (fetched_tx, fetched) = mpsc::channel(FETCHED_WAITING);
         let (batches_tx, batches) = mpsc::channel(BATCHES_WAITING);
         let folders = discover::Folders::default();
@@ -208,6 +206,7 @@ impl App {
             clock: Arc::clone(clock),
             health: health.clone(),
             metrics: metrics.clone(),
+            lists: Semaphore::new(config.discover.list_concurrency),
             out: objects_tx,
         };
         let (_, changes) = mpsc::channel(1);

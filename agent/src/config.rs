@@ -87,7 +87,7 @@ pub struct Aggregator {
 }
 
 /// One `[[sources]]` table: a bucket or folder that CloudTrail delivers to, and how to read it.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Source {
     /// What logs, metrics and status call the source. Default: its location.
@@ -106,9 +106,27 @@ pub struct Source {
     /// Where listings begin in folders that the checkpoint does not know: `"earliest"`, `"latest"` (today), `"-7d"`, a date
     /// or an RFC 3339 time, of which the day counts. Default: `"earliest"`, everything that is there.
     pub start: Start,
+    /// The share of each account and region of this source where the agent has more to fetch than it can: 3 gets three
+    /// times the bytes of 1. From 1 to 1000. Default: 1.
+    pub weight: u32,
     /// How to reach AWS: `role_arn`, `external_id`, `session_name`, `region` and the rest of a connection.
     #[serde(flatten)]
     pub connection: Connection,
+}
+
+impl Default for Source {
+    fn default() -> Self {
+        Self {
+            name: None,
+            location: None,
+            accounts: Vec::new(),
+            regions: Vec::new(),
+            digest_keys: None,
+            start: Start::default(),
+            weight: 1,
+            connection: Connection::default(),
+        }
+    }
 }
 
 impl Source {
@@ -185,7 +203,7 @@ impl Check for Config {
     }
 
     fn flattened_keys() -> Vec<&'static str> {
-        [&["name", "location", "accounts", "regions", "digest_keys", "start"], Connection::KEYS].concat()
+        [&["name", "location", "accounts", "regions", "digest_keys", "start", "weight"], Connection::KEYS].concat()
     }
 }
 
@@ -278,6 +296,7 @@ impl Check for Source {
                     .push(format!("regions[{index}]"), format!("`{region}` is no region: write one like us-east-1"));
             }
         }
+        count_within("weight", self.weight as usize, 1..=1000, problems);
         for (field, message) in self.connection.problems() {
             problems.push(field, message);
         }

@@ -22,14 +22,15 @@ use orgtrail_service::config::{Check, Problems};
 use orgtrail_service::health::Health;
 use orgtrail_service::shape::duration;
 use serde::Deserialize;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 pub(crate) use self::schedule::{Inputs, Stage};
 pub(crate) use self::wakes::{Wake, Wakes};
 use crate::checkpoint::{self, Checkpoint, FolderId};
 use crate::config::{count_within, within};
+use crate::intake::{self, Closed};
 use crate::metrics::Metrics;
-use crate::object::{ObjectRef, Source, SourceFolder};
+use crate::object::{Lane, Source, SourceFolder};
 
 /// The `[discover]` table.
 #[derive(Debug, Clone, Deserialize)]
@@ -58,7 +59,7 @@ pub struct Config {
     /// practice.
     #[serde(with = "duration")]
     pub lateness: Duration,
-    /// Listings at once. Default: 16.
+    /// Requests for listings at once. Default: 16.
     pub list_concurrency: usize,
 }
 
@@ -150,7 +151,23 @@ pub(crate) struct Context {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) health: Health,
     pub(crate) metrics: Metrics,
-    pub(crate) out: mpsc::Sender<ObjectRef>,
+    /// Requests for a listing that are under way at once.
+    pub(crate) lists: Semaphore,
+    pub(crate) out: intake::Sender,
+}
+
+impl Context {
+    /// The right to one request for a listing of the folder, once there is room for what it names. A folder whose objects
+    /// are held back does not hold the others back: the right is had around a request only.
+    pub(crate) async fn turn(&self, folder: &SourceFolder) -> Result<SemaphorePermit<'_>, Closed> {
+        loop {
+            self.out.room(folder, Lane::Live).await?;
+            let permit = self.lists.acquire().await.map_err(|_| Closed)?;
+            if self.out.has_room(folder, Lane::Live) {
+                return Ok(permit);
+            }
+        }
+    }
 }
 
 impl Context {

@@ -32,12 +32,10 @@ use tokio_util::sync::CancellationToken;
 use self::inflate::{Checked, Inflate};
 use crate::checkpoint::{Checkpoint, Outcome, Settled};
 use crate::config::{bytes_within, count_within};
+use crate::intake::{self, Admission};
 use crate::metrics::Metrics;
 use crate::object::{Fetched, ObjectRef};
 use crate::quarantine::Aside;
-
-/// What an object is charged at least: its reference, its task and its request cost memory too.
-const CHARGE_MIN: u64 = 32 << 10;
 
 /// Reason of an object that is not what a verified digest says.
 pub(crate) const HASH_DIFFERS: &str = "hash_differs";
@@ -87,7 +85,7 @@ impl Check for Config {
 pub(crate) struct Stage {
     shared: Arc<Shared>,
     budget: Budget,
-    objects: mpsc::Receiver<ObjectRef>,
+    objects: intake::Receiver,
     out: mpsc::Sender<Fetched>,
 }
 
@@ -121,16 +119,11 @@ struct Bad {
 }
 
 impl Stage {
-    pub(crate) fn new(
-        shared: Shared,
-        budget: Budget,
-        objects: mpsc::Receiver<ObjectRef>,
-        out: mpsc::Sender<Fetched>,
-    ) -> Self {
+    pub(crate) fn new(shared: Shared, budget: Budget, objects: intake::Receiver, out: mpsc::Sender<Fetched>) -> Self {
         Self { shared: Arc::new(shared), budget, objects, out }
     }
 
-    /// Runs until cancelled or the channel of objects closes; what is being fetched then is finished.
+    /// Runs until cancelled or the intake ends; what is being fetched then is finished.
     pub(crate) async fn run(mut self, cancel: CancellationToken) -> anyhow::Result<()> {
         let mut fetches = JoinSet::new();
         loop {
@@ -165,9 +158,9 @@ impl Stage {
     }
 }
 
-async fn next(objects: &mut mpsc::Receiver<ObjectRef>, budget: &Budget) -> Option<(ObjectRef, Permit)> {
-    let object = objects.recv().await?;
-    let permit = budget.acquire(object.size.max(CHARGE_MIN)).await;
+async fn next(objects: &mut intake::Receiver, budget: &Budget) -> Option<(ObjectRef, Permit)> {
+    let object = objects.recv(|_| Admission::Take).await?;
+    let permit = budget.acquire(object.charge()).await;
     Some((object, permit))
 }
 
@@ -205,7 +198,7 @@ impl Shared {
         object.etag = got.meta.etag;
         object.last_modified = got.meta.last_modified;
         object.size = got.bytes.len() as u64;
-        permit.shrink_to(object.size.max(CHARGE_MIN));
+        permit.shrink_to(object.charge());
         let gzip: Buffer = got.bytes;
         let checked = self.inflate.check(gzip.clone()).await?.map_err(|error| bad_gzip(&error));
         let (checked, digest) = if object.folder.folder.kind == Kind::Digest {

@@ -11,6 +11,7 @@ mod config;
 mod discover;
 mod drain;
 mod fetch;
+mod intake;
 mod keyring;
 mod metrics;
 mod object;

@@ -19,6 +19,7 @@ use orgtrail_service::health::Health;
 use crate::checkpoint::{Claim, Detached, FolderId};
 use crate::config::Start;
 use crate::discover::{Wake, Wakes};
+use crate::intake::FlowKey;
 use crate::keyring::Keyring;
 
 /// A place that CloudTrail delivers to.
@@ -37,6 +38,8 @@ pub(crate) struct Source {
     pub(crate) start: Start,
     /// A queue tells of its objects; listings look for what it missed.
     pub(crate) notified: bool,
+    /// Its accounts' and regions' share, beside those of other sources.
+    pub(crate) weight: u32,
 }
 
 impl Source {
@@ -50,6 +53,7 @@ impl Source {
             keyring: config.digest_keys.as_ref().map(|keys| Keyring::new(keys, &config.connection)),
             start: config.start,
             notified: false,
+            weight: config.weight,
         }
     }
 
@@ -95,6 +99,8 @@ pub(crate) struct SourceFolder {
     /// Key prefix of the folder, with a slash at its end.
     pub(crate) path: String,
     pub(crate) id: FolderId,
+    /// Whose share its objects take.
+    pub(crate) flow: FlowKey,
     trouble: Trouble,
     /// Unix seconds; 0 for never.
     last_listed: AtomicI64,
@@ -122,7 +128,8 @@ impl SourceFolder {
     /// `wakes` hears of failures.
     pub(crate) fn new(source: Arc<Source>, folder: Folder, id: FolderId, wakes: Wakes) -> Self {
         let path = folder.path();
-        Self { source, folder, path, id, trouble: Trouble::default(), last_listed: AtomicI64::new(0), wakes }
+        let flow = FlowKey::new(&source.location, &folder.account, &folder.region);
+        Self { source, folder, path, id, flow, trouble: Trouble::default(), last_listed: AtomicI64::new(0), wakes }
     }
 
     /// The name of the folder in health: the kinds of one account and region fail separately.
@@ -233,6 +240,20 @@ impl Named {
     }
 }
 
+/// Which objects go first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Lane {
+    /// What CloudTrail delivers now.
+    Live,
+    /// What an operator asked for of the past. Goes behind everything live.
+    #[allow(dead_code, reason = "backfills name it")]
+    Backfill,
+}
+
+/// What an object is charged at least, in memory and in its account's share: its reference, its task and its request cost
+/// too.
+const CHARGE_MIN: u64 = 32 << 10;
+
 /// An object to take: claimed, not fetched.
 #[derive(Debug)]
 pub(crate) struct ObjectRef {
@@ -244,6 +265,7 @@ pub(crate) struct ObjectRef {
     pub(crate) last_modified: Timestamp,
     /// Unix seconds of the stamp in the key.
     pub(crate) stamp: i64,
+    pub(crate) lane: Lane,
     pub(crate) claim: Claim,
 }
 
@@ -254,7 +276,12 @@ impl ObjectRef {
         let stamp = Named::read(&key)?.stamp;
         // The fetch brings the real one.
         let last_modified = Timestamp::from_second(stamp).unwrap_or_default();
-        Some(Self { folder, key, size, etag: String::new(), last_modified, stamp, claim })
+        Some(Self { folder, key, size, etag: String::new(), last_modified, stamp, lane: Lane::Live, claim })
+    }
+
+    /// What it counts as, in bytes.
+    pub(crate) fn charge(&self) -> u64 {
+        self.size.max(CHARGE_MIN)
     }
 
     /// The stamp that says how far CloudTrail's deliveries have come: a log file's. Digests and Insight files come at other

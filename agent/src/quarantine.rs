@@ -14,12 +14,13 @@ use anyhow::Context;
 use orgtrail_service::clock::Clock;
 use orgtrail_service::health::Health;
 use orgtrail_service::quarantine::{Entry, Id, Quarantine};
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::checkpoint::{Checkpoint, Detached, Retake};
 use crate::discover::Folders;
 use crate::drain::RetryRounds;
+use crate::intake;
 use crate::object::{Named, ObjectRef};
 
 /// How often retries are looked for: an operator waits for it.
@@ -87,7 +88,7 @@ fn id(object: &ObjectRef) -> Id {
 #[derive(Debug)]
 pub(crate) struct Retries {
     shared: Arc<Shared>,
-    out: mpsc::Sender<ObjectRef>,
+    out: intake::Sender,
     look: Arc<Notify>,
     rounds: watch::Sender<u64>,
 }
@@ -106,7 +107,7 @@ impl Retries {
         checkpoint: Arc<Checkpoint>,
         folders: Folders,
         health: Health,
-        out: mpsc::Sender<ObjectRef>,
+        out: intake::Sender,
     ) -> (Self, RetryRounds) {
         let (look, (rounds, seen)) = (Arc::<Notify>::default(), watch::channel(0));
         let face = RetryRounds { look: Arc::clone(&look), rounds: seen };

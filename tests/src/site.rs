@@ -55,7 +55,9 @@ impl Site {
             "organization_id = \"{ORGANIZATION}\"\nlocation = \"file://{}\"\nevent_selectors = \"all\"\n",
             root.path().join("org-trail").display()
         );
-        let agent_more = "[discover]\npoll_interval_min = \"100ms\"\npoll_interval_max = \"1s\"\nidle_interval_max = \"1s\"\n".to_owned();
+        let agent_more =
+            "[discover]\npoll_interval_min = \"100ms\"\npoll_interval_max = \"1s\"\nidle_interval_max = \"1s\"\n"
+                .to_owned();
         Self { root, port: free_port().expect("a free port"), aggregator_more: String::new(), agent_more, trail }
     }
 

@@ -1,8 +1,7 @@
 //! One listing of one folder, from its watermark on.
 //!
-//! Owns what a key means, the order *claim, hand on, note how far the listing came*, and that a page is not asked for
-//! before the one before was handed on: a full channel holds the listing back. Objects that are not handed on lose their
-//! claims and come again.
+//! Owns what a key means, the order *claim, hand on, note how far the listing came*, and that a page is asked for only
+//! when the intake has room for the folder's objects. Objects that are not handed on lose their claims and come again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +14,7 @@ use orgtrail_cloud::object_store::{ListRequest, ObjectMeta};
 use super::Context;
 use super::rhythm::Found;
 use crate::checkpoint::{Claim, Claimed, Listed, ListedTo, Verdict};
-use crate::object::{Named, ObjectRef, SourceFolder};
+use crate::object::{Lane, Named, ObjectRef, SourceFolder};
 
 /// How long a notification may be under way. What a listing finds sooner, in a source that has them, it only found first.
 const NOTIFIED_WITHIN: Duration = Duration::from_secs(10 * 60);
@@ -41,7 +40,9 @@ pub(super) async fn poll(context: Arc<Context>, folder: Arc<SourceFolder>) -> an
     // Where no open day holds anything, nothing has come since the last closed one.
     let mut newest = closed.and_then(end_of);
     loop {
+        let Ok(turn) = context.turn(&folder).await else { return Ok(Polled::Closed) };
         let page = folder.source.store.list(&request).await;
+        drop(turn);
         context.metrics.request("list", page.as_ref().map_or_else(|error| error.kind().as_str(), |_| "ok"));
         let page = match page {
             Ok(page) => page,
@@ -54,16 +55,22 @@ pub(super) async fn poll(context: Arc<Context>, folder: Arc<SourceFolder>) -> an
         let (claimed, seen_to) = claim(&context, &folder, page.objects).await?;
         news |= is_news(&folder, &claimed, began);
         request.continuation = page.next;
-        let mut objects: Vec<_> =
+        let objects: Vec<_> =
             claimed.taken.into_iter().filter_map(|(listed, claim)| taken(&folder, listed, claim)).collect();
-        if request.continuation.is_none() && !folder.is_failing() {
-            objects.extend(unnamed(&context, &folder).await?);
+        // Before the page is handed on: what is let go meanwhile comes with the next listing.
+        let others = if request.continuation.is_none() && !folder.is_failing() {
+            unnamed(&context, &folder).await?
+        } else {
+            Vec::new()
+        };
+        handed |= !objects.is_empty() || !others.is_empty();
+        if !objects.is_empty() && folder.is_failing() {
+            return Ok(Polled::Failed);
         }
-        handed |= !objects.is_empty();
-        for object in objects {
-            if folder.is_failing() {
-                return Ok(Polled::Failed);
-            }
+        if context.out.send_page(objects).is_err() {
+            return Ok(Polled::Closed);
+        }
+        for object in others {
             if context.out.send(object).await.is_err() {
                 return Ok(Polled::Closed);
             }
@@ -114,7 +121,7 @@ async fn claim(
 fn taken(folder: &Arc<SourceFolder>, listed: Listed, claim: Claim) -> Option<ObjectRef> {
     let Verdict::Take { stamp } = listed.verdict else { return None };
     let Listed { key, size, etag, last_modified, .. } = listed;
-    Some(ObjectRef { folder: Arc::clone(folder), key, size, etag, last_modified, stamp, claim })
+    Some(ObjectRef { folder: Arc::clone(folder), key, size, etag, last_modified, stamp, lane: Lane::Live, claim })
 }
 
 /// Objects that were claimed and that the folder does not hold any more: the fetch finds out what became of them.

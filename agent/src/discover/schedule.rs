@@ -27,6 +27,9 @@ use crate::object::{Source, SourceFolder};
 const STUCK_AFTER: Duration = Duration::from_secs(120);
 /// How often the loop turns without anything to do, and looks whether what is to go may go.
 const BEAT_INTERVAL: Duration = Duration::from_secs(20);
+/// Listings and walks that are begun. So many of them make requests as `list_concurrency` says; the others wait for a turn,
+/// or for room in the intake. Each is a few KiB.
+const RUNNING_MAX: usize = 1024;
 
 /// A folder's place in the timetable.
 #[derive(Debug)]
@@ -151,7 +154,7 @@ impl Stage {
             let now_quiet = self.is_quiet();
             self.quiet.send_if_modified(|quiet| std::mem::replace(quiet, now_quiet) != now_quiet);
             let next = self.due.peek().map(|Reverse((at, _))| *at);
-            let full = self.running.len() >= self.config.list_concurrency;
+            let full = self.running.len() >= RUNNING_MAX;
             // Cancel-safe: the running work stays in its set, wakes and changes in theirs, the rest only waits.
             tokio::select! {
                 () = cancel.cancelled() => return Ok(()),
@@ -181,7 +184,7 @@ impl Stage {
 
     fn start_due(&mut self) {
         let now = Instant::now();
-        while self.running.len() < self.config.list_concurrency {
+        while self.running.len() < RUNNING_MAX {
             let Some(Reverse((_, due))) = self.due.peek().copied().filter(|Reverse((at, _))| *at <= now) else {
                 return;
             };
@@ -194,7 +197,7 @@ impl Stage {
                     let (source, context) = (Arc::clone(&walk.source), Arc::clone(&self.context));
                     let config = self.config.clone();
                     self.running.push(Box::pin(async move {
-                        let walked = tree.walk(&source, &config, &context.metrics).await;
+                        let walked = tree.walk(&source, &config, &context).await;
                         Done::Walk(id, tree, walked)
                     }));
                 }

@@ -7,13 +7,15 @@ use jiff::Timestamp;
 use orgtrail_cloud::object_store::{FakeStore, Fault};
 use orgtrail_cloud::{ErrorKind, Location, ObjectStore};
 use orgtrail_service::telemetry;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::checkpoint::{Outcome, Settled};
-use crate::object::Source;
+use crate::intake::Admission;
+use crate::object::{ObjectRef, Source};
 
 const LONG: Duration = Duration::from_secs(3 * 3600);
 const NOW: &str = "2024-05-02T12:00:00Z";
@@ -46,7 +48,7 @@ struct Bench {
     health: Health,
     clock: Arc<Ticking>,
     changes: mpsc::Sender<Change>,
-    objects: mpsc::Receiver<ObjectRef>,
+    objects: intake::Receiver,
     handle: Handle,
     folders: Folders,
     epochs: watch::Sender<u64>,
@@ -87,7 +89,7 @@ impl Bench {
         let location: Location = "s3://bucket".parse().unwrap();
         let source = crate::config::Source { location: Some(location.clone()), ..source };
         let source = Source::new(&source, &location, store.clone());
-        let (out, objects) = mpsc::channel(10_000);
+        let (out, objects) = intake::channel(intake::Bounds { objects: 10_000, objects_per_key: 10_000 });
         let (epochs, moved) = watch::channel(0);
         let folders = Folders::default();
         let context = Context {
@@ -96,6 +98,7 @@ impl Bench {
             clock: clock.clone(),
             health: health.clone(),
             metrics: Metrics::register(&telemetry::Metrics::new("agent")),
+            lists: Semaphore::new(Config::default().list_concurrency),
             out,
         };
         let (changes, changed) = mpsc::channel(16);
@@ -124,13 +127,13 @@ impl Bench {
     }
 
     async fn next(&mut self) -> ObjectRef {
-        timeout(LONG, self.objects.recv()).await.expect("an object is found").unwrap()
+        timeout(LONG, self.objects.recv(|_| Admission::Take)).await.expect("an object is found").unwrap()
     }
 
     /// The keys handed on so far, in order; their claims are given back unless they are kept.
     fn found(&mut self) -> Vec<ObjectRef> {
         let mut found = Vec::new();
-        while let Ok(object) = self.objects.try_recv() {
+        while let Some(object) = self.objects.try_recv() {
             found.push(object);
         }
         found.sort_by(|a, b| a.key.cmp(&b.key));

@@ -17,9 +17,8 @@ use orgtrail_cloud::{Error, ErrorKind};
 use orgtrail_event::key::{Folder, Kind};
 use tokio::time::Instant;
 
-use super::Config;
 use super::rhythm::cut;
-use crate::metrics::Metrics;
+use super::{Config, Context};
 use crate::object::Source;
 
 /// Levels of prefixes above `AWSLogs`: `o-id/` for Control Tower's buckets, a few for an operator's own order.
@@ -113,7 +112,7 @@ impl Tree {
     }
 
     /// Lists the prefixes that are due, and all that are found below them for the first time.
-    pub(super) async fn walk(&mut self, source: &Source, config: &Config, metrics: &Metrics) -> Walked {
+    pub(super) async fn walk(&mut self, source: &Source, config: &Config, context: &Context) -> Walked {
         let mut walked = Walked::default();
         let (mut failures, mut denied) = (0, None);
         let mut running = FuturesUnordered::new();
@@ -123,7 +122,7 @@ impl Tree {
                 && failures < FAILURES_MAX
                 && let Some(step) = steps.pop_front()
             {
-                running.push(async move { (children(source, &step.prefix, metrics).await, step) });
+                running.push(async move { (children(source, &step.prefix, context).await, step) });
             }
             let Some((children, step)) = running.next().await else { break };
             match children {
@@ -243,12 +242,15 @@ fn below(source: &Source, at: Level, name: &str) -> Below {
 }
 
 /// The prefixes right below one.
-async fn children(source: &Source, prefix: &str, metrics: &Metrics) -> Result<Vec<String>, Error> {
+async fn children(source: &Source, prefix: &str, context: &Context) -> Result<Vec<String>, Error> {
     let mut request = ListRequest { prefix: prefix.to_owned(), delimiter: true, ..ListRequest::default() };
     let mut children = Vec::new();
     loop {
+        // Nobody closes the semaphore.
+        let turn = context.lists.acquire().await;
         let page = source.store.list(&request).await;
-        metrics.request("list", page.as_ref().map_or_else(|error| error.kind().as_str(), |_| "ok"));
+        drop(turn);
+        context.metrics.request("list", page.as_ref().map_or_else(|error| error.kind().as_str(), |_| "ok"));
         let page = page?;
         children.extend(page.common_prefixes);
         match page.next {

@@ -14,7 +14,7 @@ use orgtrail_service::telemetry;
 
 use super::*;
 use crate::checkpoint::{Claimed, Listed, Verdict};
-use crate::object::{Source, SourceFolder};
+use crate::object::{Lane, Source, SourceFolder};
 use crate::testing::FOLDER;
 
 struct Bench {
@@ -63,7 +63,16 @@ impl Bench {
         let Claimed { mut taken, .. } = self.checkpoint.claim(self.folder.id, vec![listed]).unwrap();
         let (listed, claim) = taken.pop().unwrap();
         let Listed { key, size, etag, last_modified, .. } = listed;
-        ObjectRef { folder: Arc::clone(&self.folder), key, size, etag, last_modified, stamp: 1, claim }
+        ObjectRef {
+            folder: Arc::clone(&self.folder),
+            key,
+            size,
+            etag,
+            last_modified,
+            stamp: 1,
+            lane: Lane::Live,
+            claim,
+        }
     }
 
     async fn fetch(&self, config: Config, objects: Vec<ObjectRef>) -> Vec<Fetched> {
@@ -73,7 +82,7 @@ impl Bench {
         let budget = Budget::new(config.memory);
         let (checkpoint, health) = (Arc::clone(&self.checkpoint), self.health.clone());
         let shared = Shared::new(config, checkpoint, aside, clock, health, metrics, Patience::None);
-        let (tx, rx) = mpsc::channel(objects.len().max(1));
+        let (tx, rx) = intake::channel(intake::Bounds { objects: 1000, objects_per_key: 1000 });
         let (out, mut fetched) = mpsc::channel(64);
         for object in objects {
             tx.send(object).await.unwrap();
