@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::checkpoint::{Checkpoint, Progress};
 use crate::config::Config;
 use crate::drain::Drain;
+use crate::kind::Opener;
 use crate::metrics::{LedgerCollector, Metrics};
 use crate::object::Source;
 use crate::outcome::{NAMED_MAX, Outcome, QuarantinedObject};
@@ -85,10 +86,9 @@ impl App {
             tokio::task::spawn_blocking(move || Quarantine::open(&dir, entries_max, quarantine_clock)).await??;
         let quarantine = Arc::new(quarantine);
         let mut sources = Vec::with_capacity(config.sources.len());
+        let opener = Opener { outside: Arc::clone(&options.outside), clock: Arc::clone(clock) };
         for source in &config.sources {
-            let location = source.location.as_ref().context("a checked source has a location")?;
-            let store = options.outside.open_store(location, &source.connection).await?;
-            sources.push(Arc::new(Source::new(source, location, store)));
+            sources.push(opener.open(source).await?);
         }
         let route = ship::Route::new(&config.aggregator, Arc::clone(&options.outside))?;
         let http = Server::bind(&config.health).await?;
@@ -231,6 +231,7 @@ impl App {
             name: self.config.name.clone(),
             endpoint: self.config.aggregator.endpoint.clone(),
             sources: self.sources.iter().map(|source| (source.location.clone(), source.name.clone())).collect(),
+            notes: self.sources.iter().map(|source| (source.name.clone(), source.notes.clone())).collect(),
             checkpoint: Arc::clone(&self.checkpoint),
             quarantine: Arc::clone(&self.quarantine),
             folders,

@@ -115,6 +115,8 @@ struct FolderState {
     days: Days,
     /// Claimed entries, held or not.
     claimed: u64,
+    /// Its days are not closed by this process.
+    stays_open: bool,
 }
 
 impl Checkpoint {
@@ -156,9 +158,23 @@ impl Checkpoint {
         self.db.insert(open::folder_key(&at.0, &at.1), open::json(&meta))?;
         let row = state.row(RowKey { location: at.0.clone(), account: account.into(), region: region.into() });
         let days = Days::new(closed_through);
-        state.folders.push(FolderState { location: at.0.clone(), path: at.1.clone(), meta, row, days, claimed: 0 });
+        state.folders.push(FolderState {
+            location: at.0.clone(),
+            path: at.1.clone(),
+            meta,
+            row,
+            days,
+            claimed: 0,
+            stays_open: false,
+        });
         state.folder_index.insert(at, index);
         Ok(FolderId(id))
+    }
+
+    /// Closes no day of the folder while this process runs: objects of any day can still come. It costs an entry for each
+    /// of its objects.
+    pub(crate) fn keep_open(&self, folder: FolderId) {
+        lock(&self.state).folders[folder.0 as usize].stays_open = true;
     }
 
     /// The day up to which the folder is closed: listings begin after it.
@@ -467,7 +483,10 @@ impl Checkpoint {
 
     /// Closes days from the oldest on while the rule allows; each in one atomic batch.
     fn close_days(&self, state: &mut State, folder: FolderId) -> Result<(), Error> {
-        let FolderState { location, path, meta, days, .. } = &mut state.folders[folder.0 as usize];
+        let FolderState { location, path, meta, days, stays_open, .. } = &mut state.folders[folder.0 as usize];
+        if *stays_open {
+            return Ok(());
+        }
         let before = days.closed_through;
         let mut batch = sled::Batch::default();
         while let Some(day) = days.closable(self.lateness) {

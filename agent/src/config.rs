@@ -3,6 +3,7 @@
 //! Owns what is not one stage's own: names, folders, the link, the sources, and what must fit together. Each stage owns
 //! its table and the check of it. Everything is checked offline and reported at once.
 
+mod kind;
 mod start;
 
 use std::collections::HashMap;
@@ -19,6 +20,7 @@ use orgtrail_service::{http, shape::Bytes};
 use serde::Deserialize;
 use tonic::transport::Uri;
 
+pub use self::kind::SourceKind;
 pub(crate) use self::start::Start;
 use crate::{batch, discover, fetch, ship};
 
@@ -86,14 +88,17 @@ pub struct Aggregator {
     pub server_name: Option<String>,
 }
 
-/// One `[[sources]]` table: a bucket or folder that CloudTrail delivers to, and how to read it.
+/// One `[[sources]]` table: where events come from, and how to read it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Source {
     /// What logs, metrics and status call the source. Default: its location.
     pub name: Option<String>,
-    /// `s3://bucket[/prefix]` or `file:///folder`. It holds `AWSLogs/`, or up to four levels of prefixes above one.
-    /// Required.
+    /// What it is: `"bucket"`, which CloudTrail delivers to (default); `"lookup_events"`, the event history of an account
+    /// that has no trail; `"exported_logs"`, a folder of records in files of any names.
+    pub kind: SourceKind,
+    /// Of a bucket: `s3://bucket[/prefix]` or `file:///folder`. It holds `AWSLogs/`, or up to four levels of prefixes above
+    /// one. Of exported logs: `file:///folder`. Required for these two kinds.
     pub location: Option<Location>,
     /// Take these accounts only, 12 digits each. Default: all that are there.
     pub accounts: Vec<String>,
@@ -118,6 +123,7 @@ impl Default for Source {
     fn default() -> Self {
         Self {
             name: None,
+            kind: SourceKind::default(),
             location: None,
             accounts: Vec::new(),
             regions: Vec::new(),
@@ -132,7 +138,7 @@ impl Default for Source {
 impl Source {
     /// What to call the source.
     pub fn name(&self) -> String {
-        match (&self.name, &self.location) {
+        match (&self.name, self.place()) {
             (Some(name), _) => name.clone(),
             (None, Some(location)) => location.to_string(),
             (None, None) => String::new(),
@@ -197,17 +203,27 @@ impl Check for Config {
         if self.quarantine.entries_max == 0 {
             problems.push("quarantine.entries_max", "must be at least 1, or nothing corrupt could ever be put aside");
         }
+        self.check_lateness(problems);
         if self.ship.window < self.batch.bytes {
             problems.push("ship.window", format!("smaller than batch.bytes ({}); raise it", self.batch.bytes));
         }
     }
 
     fn flattened_keys() -> Vec<&'static str> {
-        [&["name", "location", "accounts", "regions", "digest_keys", "start", "weight"], Connection::KEYS].concat()
+        let own = ["name", "location", "accounts", "regions", "digest_keys", "start", "weight", "kind"];
+        [&own, Connection::KEYS].concat()
     }
 }
 
 impl Config {
+    /// A day whose windows are still to be read again must not be over.
+    fn check_lateness(&self, problems: &mut Problems) {
+        let (least, history) = (Duration::from_secs(24 * 3600), SourceKind::LookupEvents);
+        if self.discover.lateness < least && self.sources.iter().any(|source| source.kind == history) {
+            problems.push("discover.lateness", "event histories are read for a day: write at least 24h");
+        }
+    }
+
     fn check_sources(&self, problems: &mut Problems) {
         if self.sources.is_empty() {
             problems.push("sources", "missing; add a [[sources]] table with a location");
@@ -225,8 +241,8 @@ impl Config {
                 problems.push(format!("sources[{index}].name"), format!("`{name}` is sources[{first}] already"));
             }
             for (other, earlier) in self.sources[..index].iter().enumerate() {
-                let (Some(a), Some(b)) = (&earlier.location, &source.location) else { continue };
-                if overlap(a, b) {
+                let (Some(a), Some(b)) = (earlier.place(), source.place()) else { continue };
+                if overlap(&a, &b) {
                     let message = format!("`{b}` overlaps sources[{other}], `{a}`: every object would be taken twice");
                     problems.push(format!("sources[{index}].location"), message);
                 }
@@ -269,8 +285,12 @@ impl Aggregator {
 
 impl Check for Source {
     fn check(&self, problems: &mut Problems) {
-        match &self.location {
-            None => problems.push("location", "missing; write s3://bucket[/prefix] or file:///folder"),
+        self.kind.check(self, problems);
+        match self.location.as_ref().filter(|_| self.kind == SourceKind::Bucket) {
+            None if self.kind == SourceKind::Bucket => {
+                problems.push("location", "missing; write s3://bucket[/prefix] or file:///folder");
+            }
+            None => {}
             Some(location) => {
                 if let Some(above) = below_logs(location) {
                     problems.push("location", format!("lies inside AWSLogs; write what holds it: {above}"));
@@ -347,6 +367,7 @@ fn overlap(a: &Location, b: &Location) -> bool {
             one == other && (inside(a, b) || inside(b, a))
         }
         (Location::File { root: a }, Location::File { root: b }) => a.starts_with(b) || b.starts_with(a),
+        (Location::EventHistory { of: a }, Location::EventHistory { of: b }) => a == b,
         _ => false,
     }
 }

@@ -184,6 +184,9 @@ impl Context {
         if let Some(known) = self.folders.get(id) {
             return Ok(known);
         }
+        if source.days_stay_open {
+            self.checkpoint.keep_open(id);
+        }
         let new = Arc::new(SourceFolder::new(Arc::clone(source), folder, id, self.folders.wakes()));
         let watched = Arc::clone(self.folders.write().entry(id).or_insert(new));
         self.folders.wakes.wake(id, Wake::News);

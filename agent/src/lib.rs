@@ -13,6 +13,8 @@ mod drain;
 mod fetch;
 mod intake;
 mod keyring;
+mod kind;
+mod lookup;
 mod metrics;
 mod object;
 mod outcome;
@@ -26,6 +28,6 @@ mod testing;
 
 pub use app::{App, Options};
 pub use checkpoint::Progress;
-pub use config::{Aggregator, Config, DigestKeys, Source};
+pub use config::{Aggregator, Config, DigestKeys, Source, SourceKind};
 pub use outcome::{NAMED_MAX, Outcome, QuarantinedObject};
 pub use outside::{Outside, World};

@@ -21,6 +21,7 @@ use crate::config::Start;
 use crate::discover::{Wake, Wakes};
 use crate::intake::FlowKey;
 use crate::keyring::Keyring;
+use crate::kind::Notes;
 
 /// A place that CloudTrail delivers to.
 #[derive(Debug)]
@@ -40,6 +41,10 @@ pub(crate) struct Source {
     pub(crate) notified: bool,
     /// Its accounts' and regions' share, beside those of other sources.
     pub(crate) weight: u32,
+    /// Objects of any day can still come, however old the day is.
+    pub(crate) days_stay_open: bool,
+    /// What its kind has to say beside its objects.
+    pub(crate) notes: Notes,
 }
 
 impl Source {
@@ -54,6 +59,8 @@ impl Source {
             start: config.start,
             notified: false,
             weight: config.weight,
+            days_stay_open: false,
+            notes: Notes::default(),
         }
     }
 

@@ -1,4 +1,4 @@
-//! What an agent reaches outside its machine: the stores of its sources and the aggregator.
+//! What an agent reaches outside its machine: the stores of its sources, event histories and the aggregator.
 //!
 //! Owns how they are opened, and nothing that is done with them. The default methods are the real thing; the simulation
 //! answers them from memory.
@@ -6,7 +6,10 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use orgtrail_cloud::{Connection, Error, Location, ObjectStore, open_store};
+use orgtrail_cloud::{
+    Connection, Error, Identity, Location, Lookup, ObjectStore, Regions, caller_identity, open_lookup, open_regions,
+    open_store,
+};
 use tonic::transport::{self, Channel, Endpoint};
 
 /// Opens what lies outside.
@@ -18,6 +21,27 @@ pub trait Outside: Send + Sync + Debug {
     /// The location can't be opened.
     async fn open_store(&self, location: &Location, connection: &Connection) -> Result<Arc<dyn ObjectStore>, Error> {
         open_store(location, connection).await
+    }
+
+    /// The event history of a region. Calls nothing yet.
+    ///
+    /// # Errors
+    /// It can't be opened.
+    async fn open_lookup(&self, region: &str, connection: &Connection) -> Result<Arc<dyn Lookup>, Error> {
+        open_lookup(region, connection).await
+    }
+
+    /// The regions of an account. Calls nothing yet.
+    async fn open_regions(&self, connection: &Connection) -> Arc<dyn Regions> {
+        open_regions(connection).await
+    }
+
+    /// Who a connection is.
+    ///
+    /// # Errors
+    /// There are no credentials, or STS refuses them.
+    async fn caller_identity(&self, connection: &Connection) -> Result<Identity, Error> {
+        caller_identity(connection).await
     }
 
     /// A connection to the aggregator.

@@ -10,6 +10,7 @@ use orgtrail_service::quarantine::Quarantine;
 
 use crate::checkpoint::{Checkpoint, Row};
 use crate::discover::Folders;
+use crate::kind::Notes;
 use crate::ship;
 use crate::status::{self, Link, Objects, Status};
 
@@ -20,6 +21,8 @@ pub(crate) struct Reporter {
     pub(crate) endpoint: String,
     /// Names of the sources by location.
     pub(crate) sources: HashMap<String, String>,
+    /// What the sources have to say beside their objects, by name.
+    pub(crate) notes: Vec<(String, Notes)>,
     pub(crate) checkpoint: Arc<Checkpoint>,
     pub(crate) quarantine: Arc<Quarantine>,
     pub(crate) folders: Folders,
@@ -60,8 +63,14 @@ impl Reporter {
                 known: watched.folders as u64,
                 days_open: watched.days_open as u64,
             },
+            skipped_regions: self.skipped_regions(),
             degraded: report.degraded.into_iter().map(|part| (part.part, part.reason)).collect(),
         }
+    }
+
+    fn skipped_regions(&self) -> Vec<status::SkippedRegion> {
+        let noted = self.notes.iter().filter_map(|(name, notes)| notes.skipped.as_ref().map(|of| of.list(name)));
+        noted.flatten().collect()
     }
 
     fn link(&self) -> Link {

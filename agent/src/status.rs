@@ -22,6 +22,8 @@ pub struct Status {
     pub link: Link,
     /// What is watched.
     pub folders: Folders,
+    /// Regions of event histories that are left out, and why: no errors.
+    pub skipped_regions: Vec<SkippedRegion>,
     /// What does not work right now: the part, and why.
     pub degraded: BTreeMap<String, String>,
 }
@@ -89,6 +91,20 @@ pub struct Row {
     /// When the newest whole listing of the account and region began, Unix seconds; none since the process started if
     /// absent.
     pub last_listed: Option<i64>,
+}
+
+/// A region that an account's events are not read in, because it is closed to the account.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SkippedRegion {
+    /// The source's name.
+    pub source: String,
+    /// The account.
+    pub account: String,
+    /// The region.
+    pub region: String,
+    /// `region_not_enabled`, `denied_by_policy`, each with what AWS said; or the region's state.
+    pub reason: String,
 }
 
 /// The link to the aggregator.

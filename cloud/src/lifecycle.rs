@@ -81,8 +81,11 @@ pub async fn remove_lifecycle_rule(
 fn store(verb: &'static str, location: &Location, connection: &Connection) -> Result<S3Store, Error> {
     match location {
         Location::S3 { bucket, prefix } => Ok(S3Store::new(bucket, prefix, connection)),
-        Location::File { .. } => Err(Error::new(ErrorKind::Invalid, verb, location.to_string())
-            .detail("a folder has no lifecycle rules: remove `lifecycle`, or clean old day folders up by other means")),
+        Location::File { .. } | Location::EventHistory { .. } => {
+            Err(Error::new(ErrorKind::Invalid, verb, location.to_string()).detail(
+                "a folder has no lifecycle rules: remove `lifecycle`, or clean old day folders up by other means",
+            ))
+        }
     }
 }
 

@@ -24,6 +24,12 @@ pub enum Location {
         /// The folder: absolute, without `.` and `..`.
         root: PathBuf,
     },
+    /// The event history of an account, which CloudTrail keeps for 90 days. Only a name: it is not written so in
+    /// configuration, and no store opens it.
+    EventHistory {
+        /// The account, or whatever else tells it from others.
+        of: String,
+    },
 }
 
 /// Why a text is no location.
@@ -49,7 +55,7 @@ impl Location {
     pub fn prefix(&self) -> &str {
         match self {
             Self::S3 { prefix, .. } => prefix,
-            Self::File { .. } => "",
+            Self::File { .. } | Self::EventHistory { .. } => "",
         }
     }
 
@@ -134,6 +140,7 @@ impl fmt::Display for Location {
             Self::S3 { bucket, prefix } if prefix.is_empty() => write!(f, "s3://{bucket}"),
             Self::S3 { bucket, prefix } => write!(f, "s3://{bucket}/{prefix}"),
             Self::File { root } => write!(f, "file://{}", root.display()),
+            Self::EventHistory { of } => write!(f, "event-history://{of}"),
         }
     }
 }
@@ -169,6 +176,7 @@ mod tests {
         assert!(parse("file://srv/trail").unwrap_err().to_string().contains("three slashes"));
         assert!(parse("file:///a/../b").unwrap_err().to_string().contains("plain absolute path"));
         assert!(parse("s3://").unwrap_err().to_string().contains("s3://bucket/prefix"));
+        assert!(parse("event-history://111122223333").is_err(), "a name, not for configuration");
         assert!(parse("s3://arn:aws:s3:::x").unwrap_err().to_string().contains("no bucket name"));
     }
 

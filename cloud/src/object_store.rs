@@ -20,7 +20,7 @@ pub use fake::{FakeStore, Fault};
 pub use local::LocalStore;
 pub use s3::S3Store;
 
-use crate::{Connection, Error, Location};
+use crate::{Connection, Error, ErrorKind, Location};
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -145,5 +145,9 @@ pub async fn open_store(location: &Location, connection: &Connection) -> Result<
     Ok(match location {
         Location::S3 { bucket, prefix } => Arc::new(S3Store::new(bucket, prefix, connection)),
         Location::File { root } => Arc::new(LocalStore::new(root)),
+        Location::EventHistory { .. } => {
+            let error = Error::new(ErrorKind::Invalid, "open", location.to_string());
+            return Err(error.detail("an event history is no store: write s3://bucket/prefix or file:///absolute/path"));
+        }
     })
 }

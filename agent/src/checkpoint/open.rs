@@ -85,7 +85,7 @@ fn read_folders(db: &sled::Tree, state: &mut State) -> Result<(), Error> {
         let row = state.row(RowKey { location: location.clone(), account, region });
         state.folder_index.insert((location.clone(), path.clone()), index);
         let days = Days::new(meta.closed_through);
-        state.folders.push(FolderState { location, path, meta, row, days, claimed: 0 });
+        state.folders.push(FolderState { location, path, meta, row, days, claimed: 0, stays_open: false });
     }
     Ok(())
 }
