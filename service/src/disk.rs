@@ -22,10 +22,10 @@ pub fn durably<T, E: From<io::Error>>(
 ) -> Result<T, E> {
     #[cfg(feature = "sim")]
     if let Some(observer) = observed::of(path) {
-        observer.before(step)?;
-        let done = write()?;
-        observer.after(step)?;
-        return Ok(done);
+        observer.before(path, step)?;
+        let done = write();
+        observer.after(path, step)?;
+        return done;
     }
     #[cfg(not(feature = "sim"))]
     let _ = (path, step);
@@ -41,9 +41,9 @@ mod observed {
     /// Watches the durable writes of one state folder. An error stands for the disk's own, or for the end of the process.
     pub trait Observer: Send + Sync {
         /// The write has not begun.
-        fn before(&self, step: &'static str) -> io::Result<()>;
-        /// The write is on disk.
-        fn after(&self, step: &'static str) -> io::Result<()>;
+        fn before(&self, path: &Path, step: &'static str) -> io::Result<()>;
+        /// The write is over: on disk, or failed.
+        fn after(&self, path: &Path, step: &'static str) -> io::Result<()>;
     }
 
     type Registered = Vec<(PathBuf, Arc<dyn Observer>)>;
@@ -82,12 +82,12 @@ mod observed {
         struct Notes(Mutex<Vec<String>>);
 
         impl Observer for Notes {
-            fn before(&self, step: &'static str) -> io::Result<()> {
+            fn before(&self, _: &Path, step: &'static str) -> io::Result<()> {
                 self.0.lock().unwrap().push(format!("before {step}"));
                 if step == "full" { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
             }
 
-            fn after(&self, step: &'static str) -> io::Result<()> {
+            fn after(&self, _: &Path, step: &'static str) -> io::Result<()> {
                 self.0.lock().unwrap().push(format!("after {step}"));
                 Ok(())
             }

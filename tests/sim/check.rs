@@ -1,0 +1,163 @@
+//! What must hold in the end.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use orgtrail_agent::Outcome;
+use orgtrail_agent::status::Status as AgentStatus;
+use orgtrail_aggregator::status::Status as AggregatorStatus;
+use orgtrail_cloud::ObjectStore as _;
+use orgtrail_cloud::object_store::ListRequest;
+use orgtrail_event::gzip::Inflater;
+use orgtrail_event::key::classify;
+use serde_json::value::RawValue;
+
+use crate::model::Due;
+use crate::operations::Who;
+use crate::run::Run;
+use crate::settings::TRAILS;
+use crate::world::Bucket;
+
+/// Names of objects or records in a message: more would help nobody.
+const NAMED_MAX: usize = 5;
+
+/// Every record of a trail, with the keys of the objects that hold it.
+async fn delivered(bucket: &Bucket) -> Result<BTreeMap<String, Vec<String>>, String> {
+    #[derive(serde::Deserialize)]
+    struct File<'a> {
+        #[serde(rename = "Records", borrow)]
+        records: Vec<&'a RawValue>,
+    }
+    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut request = ListRequest::default();
+    loop {
+        let page = bucket.store.list(&request).await.map_err(|error| error.to_string())?;
+        for meta in page.objects {
+            let key = meta.key;
+            if classify(&key).into_log().is_none() {
+                continue;
+            }
+            let object = bucket.store.get(&key, 1 << 30).await.map_err(|error| error.to_string())?;
+            let mut json = Vec::new();
+            Inflater::new().inflate(&object.bytes, 1 << 30, &mut json).map_err(|error| format!("{key}: {error}"))?;
+            let file: File<'_> = serde_json::from_slice(&json).map_err(|error| format!("{key}: {error}"))?;
+            for record in file.records {
+                found.entry(record.get().to_owned()).or_default().push(key.clone());
+            }
+        }
+        match page.next {
+            Some(next) => request.continuation = Some(next),
+            None => return Ok(found),
+        }
+    }
+}
+
+/// What must be delivered and isn't.
+pub(crate) async fn missing(run: &Run) -> Vec<String> {
+    let mut missing = Vec::new();
+    for (index, bucket) in run.world.trails.iter().enumerate() {
+        let delivered = match delivered(bucket).await {
+            Ok(delivered) => delivered,
+            Err(unreadable) => return vec![unreadable],
+        };
+        let due = run.model.due(index == 1);
+        let absent = due.iter().filter(|(text, due)| **due == Due::Must && !delivered.contains_key(**text));
+        missing.extend(absent.map(|(text, _)| format!("{}: {}", TRAILS[index], short(text))));
+    }
+    missing.truncate(NAMED_MAX);
+    missing
+}
+
+fn short(text: &str) -> String {
+    text.chars().take(230).collect()
+}
+
+/// Everything that isn't as it must be once both processes have ended.
+pub(crate) async fn check(run: &Run, outcome: &Outcome) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (index, bucket) in run.world.trails.iter().enumerate() {
+        check_trail(run, index, bucket, &mut wrong).await;
+        wrong.extend(bucket.violations());
+    }
+    run.world.sources.iter().for_each(|source| wrong.extend(source.violations()));
+    check_agent(run, outcome, &mut wrong);
+    check_quarantine(run, outcome, &mut wrong);
+    check_aggregator(run, &mut wrong);
+    wrong
+}
+
+async fn check_trail(run: &Run, index: usize, bucket: &Bucket, wrong: &mut Vec<String>) {
+    let delivered = match delivered(bucket).await {
+        Ok(delivered) => delivered,
+        Err(unreadable) => return wrong.push(unreadable),
+    };
+    let due = run.model.due(index == 1);
+    let trail = TRAILS[index];
+    for (text, due) in &due {
+        if *due == Due::Must && !delivered.contains_key(*text) {
+            wrong.push(format!("{trail}: never delivered: {}", short(text)));
+        }
+    }
+    // An aggregator that lost its disk has forgotten what it has delivered (docs/operations.md).
+    let once = !run.wiped[Who::Aggregator as usize];
+    for (text, keys) in &delivered {
+        if !due.contains_key(text.as_str()) {
+            wrong.push(format!("{trail}: {keys:?} holds what nobody delivered: {}", short(text)));
+        }
+        if once && keys.len() > 1 {
+            wrong.push(format!("{trail}: delivered {} times, in {keys:?}: {}", keys.len(), short(text)));
+        }
+    }
+    wrong.truncate(4 * NAMED_MAX);
+}
+
+fn check_agent(run: &Run, outcome: &Outcome, wrong: &mut Vec<String>) {
+    let objects = &outcome.objects;
+    if !outcome.complete || objects.in_flight > 0 || outcome.undelivered > 0 || objects.delivered != objects.done {
+        wrong.push(format!("the agent has not come to rest: {outcome:?}"));
+    }
+    let status: AgentStatus = match status(run, Who::Agent) {
+        Ok(status) => status,
+        Err(error) => return wrong.push(error),
+    };
+    for row in &status.rows {
+        if !row.objects.is_conserved() {
+            wrong.push(format!("the object ledger does not balance: {row:?}"));
+        }
+    }
+    if !status.objects.is_conserved() {
+        wrong.push(format!("the object ledger does not balance: {:?}", status.objects));
+    }
+}
+
+fn check_quarantine(run: &Run, outcome: &Outcome, wrong: &mut Vec<String>) {
+    let (must, may) = run.model.quarantined();
+    let name = |(source, key): &(usize, &str)| run.world.sources[*source].store.location().object(key);
+    let there: BTreeSet<String> = outcome.quarantined.iter().map(|object| object.subject.clone()).collect();
+    for subject in must.iter().map(&name).filter(|subject| !there.contains(subject)) {
+        wrong.push(format!("{subject} is damaged and not in the agent's quarantine"));
+    }
+    let may: BTreeSet<String> = may.iter().map(&name).collect();
+    for subject in there.difference(&may) {
+        wrong.push(format!("{subject} is in the agent's quarantine and was never damaged"));
+    }
+}
+
+fn check_aggregator(run: &Run, wrong: &mut Vec<String>) {
+    let status: AggregatorStatus = match status(run, Who::Aggregator) {
+        Ok(status) => status,
+        Err(error) => return wrong.push(error),
+    };
+    for trail in &status.trails {
+        if !trail.balanced || trail.pending > 0 {
+            wrong.push(format!("the record ledger does not balance: {trail:?} of {:?}", status.records));
+        }
+    }
+}
+
+/// What a process that has ended last said of itself.
+fn status<T: serde::de::DeserializeOwned>(run: &Run, who: Who) -> Result<T, String> {
+    let dir = run.process(who).left();
+    let said = orgtrail_service::state_dir::read_status(&dir).map_err(|error| error.to_string())?;
+    let said = said.ok_or_else(|| format!("{who:?} left no status in {}", dir.display()))?;
+    serde_json::from_value(said.value).map_err(|error| error.to_string())
+}

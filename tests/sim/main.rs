@@ -1,0 +1,26 @@
+//! The simulation: both real processes in one, on a paused clock, against a world in memory that fails in every way it can,
+//! and against a model of what must come of it. See docs/reliability.md.
+//!
+//! ```text
+//! cargo test -p orgtrail-tests --test sim                 the seeds of seeds.txt, then 300 others
+//! SIM_SEEDS=5000 cargo test -p orgtrail-tests --test sim  more of them
+//! SIM_SEED=17 cargo test -p orgtrail-tests --test sim     one, again
+//! ```
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test ends")]
+
+mod check;
+mod disk;
+mod link;
+mod model;
+mod operations;
+mod process;
+mod run;
+mod seeds;
+mod settings;
+mod world;
+
+#[test]
+fn every_seed_ends_as_the_model_says() {
+    seeds::run_all();
+}
