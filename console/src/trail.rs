@@ -57,7 +57,7 @@ impl Trail {
             Some(Location::File { root }) => {
                 (root.file_name().unwrap_or_default().to_string_lossy().into_owned(), None)
             }
-            None => (String::new(), None),
+            Some(Location::EventHistory { .. }) | None => (String::new(), None),
         };
         Description {
             name: &config.name,

@@ -194,7 +194,7 @@ impl CloudWatchLogsConfig {
                 problems.push("log_group", "missing; the log group's name or ARN, or location = \"file:///folder\"")
             }
             (Some(_), Some(_)) => problems.push("location", "records go to a log group or to a folder: remove one"),
-            (None, Some(Location::S3 { .. })) => {
+            (None, Some(Location::S3 { .. } | Location::EventHistory { .. })) => {
                 problems.push("location", "only a file:///folder stands for a log group")
             }
             (Some(group), None) => self.check_group(group, problems),
@@ -389,7 +389,7 @@ impl TrailConfig {
             Some(Location::File { root }) => {
                 (root.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(), String::new())
             }
-            None => Default::default(),
+            Some(Location::EventHistory { .. }) | None => Default::default(),
         };
         Trail {
             name: self.name.clone(),

@@ -27,6 +27,7 @@ pub(super) fn bucket_of(location: &Location) -> String {
     match location {
         Location::S3 { bucket, .. } => bucket.clone(),
         Location::File { root } => root.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+        Location::EventHistory { .. } => String::new(),
     }
 }
 
