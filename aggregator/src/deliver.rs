@@ -200,7 +200,7 @@ async fn deliver(line: Arc<Line>, output: Output) -> Result<(DeliveredFile, Deli
     let encoded = encoded.map_err(|panic| Stop::Journal(journal::Error::Stopped(panic.to_string())))?;
     let encoded = encoded.map_err(Stop::Journal)?;
     let bytes = encoded.gzip.len() as u64;
-    let key = line.destination.put(&planned, encoded.gzip).await.map_err(|Cancelled| Stop::Cancelled)?;
+    let (key, found) = line.destination.put(&planned, encoded.gzip).await.map_err(|Cancelled| Stop::Cancelled)?;
     let Some(log_key) = classify(&key).into_log() else {
         return Err(Stop::Journal(journal::Error::Corrupt(format!(
             "plan names {planned}, which is no log file's key"
@@ -214,6 +214,7 @@ async fn deliver(line: Arc<Line>, output: Output) -> Result<(DeliveredFile, Deli
         sha256: encoded.sha256,
         event_times: encoded.event_times,
         sources: encoded.sources,
+        found,
     };
     let row = Delivered {
         objects: 1,

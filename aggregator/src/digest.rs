@@ -11,6 +11,7 @@
 mod build;
 mod cut;
 mod keys;
+mod listed;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -209,13 +210,21 @@ impl Digests {
         taken: i64,
         key: &PublicKey,
     ) -> Outcome<(Place, Option<PlannedDigest>)> {
-        let of = place.clone();
-        let oldest = self.journal(move |journal, trail| journal.unlisted_files(trail, &of, i64::MAX, 1)).await?;
-        let oldest = oldest.first().map(|(_, file)| file.stamp);
-        let Some(span) = self.interval().next(&chain, oldest, end, taken) else { return Ok((place, None)) };
-        let (of, before) = (place.clone(), self.interval().files_before(&chain, span));
-        let files =
-            self.journal(move |journal, trail| journal.unlisted_files(trail, &of, before, cut::FILES_MAX)).await?;
+        let (span, files) = loop {
+            let of = place.clone();
+            let oldest = self.journal(move |journal, trail| journal.unlisted_files(trail, &of, i64::MAX, 1)).await?;
+            let oldest = oldest.first().map(|(_, file)| file.stamp);
+            let Some(span) = self.interval().next(&chain, oldest, end, taken) else { return Ok((place, None)) };
+            let (of, before) = (place.clone(), self.interval().files_before(&chain, span));
+            let files =
+                self.journal(move |journal, trail| journal.unlisted_files(trail, &of, before, cut::FILES_MAX)).await?;
+            // What is listed already is off the list for good, and the place is looked at anew without it.
+            let listed = self.listed_already(&place, span, &files).await?;
+            if listed.is_empty() {
+                break (span, files);
+            }
+            self.journal(move |journal, _| journal.forget_files(&listed)).await?;
+        };
         let custody = if span.backfill {
             Vec::new()
         } else {
@@ -275,7 +284,7 @@ impl Digests {
         let (mut put, mut conflicts) = (Vec::new(), Vec::new());
         for (digest, outcome) in outcomes {
             match outcome {
-                Ok(Put::There) => put.push(digest),
+                Ok(Put::Created | Put::Found) => put.push(digest),
                 Ok(Put::Taken) => conflicts.push(digest.place),
                 Err(Cancelled) => return Err(Stop::Cancelled),
             }

@@ -55,7 +55,8 @@ impl Trail {
         if self.prefix.is_empty() { key.to_owned() } else { format!("{}/{key}", self.prefix) }
     }
 
-    fn folder_of(&self, account: &str, region: &str, kind: Kind) -> Folder {
+    /// The folder of an account's files of a kind in a region.
+    pub(crate) fn folder_of(&self, account: &str, region: &str, kind: Kind) -> Folder {
         Folder {
             prefix: String::new(),
             organization_id: self.organization_id.clone(),

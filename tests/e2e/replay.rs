@@ -7,7 +7,7 @@ use std::time::Duration;
 use orgtrail_cli::generate::{Manifest, Plan, event_ids};
 use orgtrail_event::digest::sha256_hex;
 use orgtrail_event::gzip::Inflater;
-use orgtrail_event::key::classify;
+use orgtrail_event::key::{ObjectKey, classify};
 use orgtrail_event::log_file::{Item, Limits, read};
 use orgtrail_tests::process::{Process, run};
 use orgtrail_tests::site::{ORGANIZATION, Site, files};
@@ -116,28 +116,54 @@ fn a_trail_that_was_added_gets_a_range_exactly_once_and_a_second_replay_doubles_
     site.assert_delivered_exactly(&manifest).unwrap();
 }
 
+/// How often each log file is listed in the digests of a trail.
+fn listed(trail: &Path) -> BTreeMap<String, u32> {
+    let mut listed = BTreeMap::new();
+    let digests = files(trail);
+    let is_digest = |key: &&String| matches!(classify(key), ObjectKey::Digest(_) | ObjectKey::BackfillDigest(_));
+    for digest in digests.iter().filter(is_digest) {
+        let mut json = Vec::new();
+        Inflater::new().inflate(&std::fs::read(trail.join(digest)).unwrap(), usize::MAX, &mut json).unwrap();
+        let digest: Value = serde_json::from_slice(&json).unwrap();
+        for file in digest["logFiles"].as_array().unwrap() {
+            *listed.entry(file["s3Object"].as_str().unwrap().to_owned()).or_default() += 1;
+        }
+    }
+    listed
+}
+
 #[test]
-fn a_trail_with_selectors_of_its_own_gets_what_it_selects_exactly_once_however_often_it_is_replayed() {
-    let selectors = "[[trails.event_selectors]]\nread_write_type = \"WriteOnly\"\n";
-    let (site, manifest, mirror) = with_second(1_000, selectors);
+fn a_trail_with_selectors_of_its_own_gets_and_lists_what_it_selects_exactly_once_however_often_it_is_replayed() {
+    let keys = tempfile::tempdir().unwrap();
+    let key = keys.path().join("digests.pem").display().to_string();
+    assert_eq!(run("orgtrail", &["keys", "create", "--signing", &key]).unwrap().0, 0);
+    let selectors = format!(
+        "signing_key_id = \"file://{key}\"\n[[trails.event_selectors]]\nread_write_type = \"WriteOnly\"\n\
+         [digests]\non_stop = true\n"
+    );
+    let (site, manifest, mirror) = with_second(150, &selectors);
     let all = held(&site.trail_dir());
     let taken = |held: &&Held| held.is("Management") && held.writes();
     let expected = counted(all.iter().filter(taken).map(Held::text));
     let count = expected.values().sum::<u64>();
     assert!(count > 0 && count < all.len() as u64, "the selectors decide");
-    let mut aggregator = site.aggregator().unwrap();
-    let mut names = Vec::new();
+    let mut logs = Vec::new();
     for round in 1..=2 {
+        let mut aggregator = site.aggregator().unwrap();
         let (code, said, errors) = site.verb(&ask(FROM, "2100-01-01")).unwrap();
         assert_eq!(code, 0, "{said}\n{errors}");
         let progress = serde_json::from_str::<Value>(&said).unwrap()["progress"].clone();
         let counts = ["records", "filtered"].map(|name| progress[name].as_u64().unwrap());
         assert_eq!(counts, [all.len() as u64, all.len() as u64 - count], "round {round}: {progress}");
+        assert!(aggregator.stop().unwrap().success());
         assert!(counted(held(&mirror).iter().map(Held::text)) == expected, "round {round}: what is selected, once");
-        names.push(files(&mirror));
+        let mut there = files(&mirror);
+        there.retain(|key| classify(key).into_log().is_some());
+        let each_once: BTreeMap<_, _> = there.iter().map(|key| (key.clone(), 1)).collect();
+        assert_eq!(listed(&mirror), each_once, "round {round}");
+        logs.push(there);
     }
-    assert_eq!(names[0], names[1]);
-    assert!(aggregator.stop().unwrap().success());
+    assert_eq!(logs[0], logs[1]);
     assert_eq!(balanced(&site, &manifest), 2 * count);
 }
 

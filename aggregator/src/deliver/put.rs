@@ -41,17 +41,20 @@ pub(crate) struct Cancelled;
 /// What is under the key now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Put {
-    /// Exactly these bytes.
-    There,
+    /// Exactly these bytes, created now.
+    Created,
+    /// Exactly these bytes, and they were there before.
+    Found,
     /// Others, which keep their place.
     Taken,
 }
 
 impl Destination {
-    /// Puts a log file; returns the key it lies under once the store has confirmed it (I4).
-    pub(crate) async fn put(&self, key: &str, gzip: Bytes) -> Result<String, Cancelled> {
-        if self.create(key, &gzip, BTreeMap::new()).await? == Put::There {
-            return Ok(key.to_owned());
+    /// Puts a log file; returns the key it lies under once the store has confirmed it (I4), and whether it was there before.
+    pub(crate) async fn put(&self, key: &str, gzip: Bytes) -> Result<(String, bool), Cancelled> {
+        let put = self.create(key, &gzip, BTreeMap::new()).await?;
+        if put != Put::Taken {
+            return Ok((key.to_owned(), put == Put::Found));
         }
         let beside = key_beside(key, &gzip);
         tracing::warn!(
@@ -59,8 +62,8 @@ impl Destination {
             object.key = key,
             "an object of this name with other bytes is there: delivered beside it as {beside}"
         );
-        self.create(&beside, &gzip, BTreeMap::new()).await?;
-        Ok(beside)
+        let put = self.create(&beside, &gzip, BTreeMap::new()).await?;
+        Ok((beside, put == Put::Found))
     }
 
     /// Creates the object, for as long as it takes.
@@ -74,9 +77,9 @@ impl Destination {
         let mut backoff = BACKOFF_FIRST;
         loop {
             let error = match self.store.put(key, gzip.clone(), &options).await {
-                Ok(()) => break self.healthy(Put::There),
+                Ok(()) => break self.healthy(Put::Created),
                 Err(error) if *error.kind() == ErrorKind::AlreadyExists => match self.store.get(key, u64::MAX).await {
-                    Ok(there) if there.bytes == *gzip => break self.healthy(Put::There),
+                    Ok(there) if there.bytes == *gzip => break self.healthy(Put::Found),
                     Ok(_) => break self.healthy(Put::Taken),
                     Err(error) => error,
                 },

@@ -67,6 +67,12 @@ impl KeyList {
         Ok(())
     }
 
+    /// Every key that ever signed, as of the last time that one was listed.
+    pub(crate) fn read(&self) -> anyhow::Result<PublicKeys> {
+        let json = std::fs::read(&self.path).with_context(|| format!("read {}", self.path.display()))?;
+        PublicKeys::from_json(&json).with_context(|| format!("read {}", self.path.display()))
+    }
+
     fn earliest(&self, now: Timestamp) -> Timestamp {
         let span = SignedDuration::try_from(self.catch_up_max).unwrap_or(SignedDuration::from_hours(24 * 90));
         now - span - SignedDuration::from_hours(24)

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use jiff::{SignedDuration, Timestamp};
-use orgtrail_cloud::object_store::{FakeStore, Fault, ListRequest, ObjectStore};
+use orgtrail_cloud::object_store::{FakeStore, Fault, ListRequest, ObjectStore, PutOptions};
 use orgtrail_cloud::signer::FakeSigner;
 use orgtrail_cloud::{ErrorKind, Location};
 use orgtrail_event::digest::{Content, Digest, DigestRead, PublicKeys, SourceDigest, sha256_hex, verify_digest};
@@ -119,6 +119,15 @@ impl Bench {
 
     /// A file with this stamp is delivered.
     fn deliver(&self, stamp: &str) {
+        self.deliver_as(stamp, false);
+    }
+
+    /// The same file is delivered again, and lies there already.
+    fn deliver_again(&self, stamp: &str) {
+        self.deliver_as(stamp, true);
+    }
+
+    fn deliver_as(&self, stamp: &str, found: bool) {
         let stamp: Timestamp = stamp.parse().expect("a time");
         let file = DeliveredFile {
             place: ("111122223333".into(), "us-east-1".into()),
@@ -127,6 +136,7 @@ impl Bench {
             sha256: sha256_hex(b"x"),
             event_times: Some((stamp.as_second() - 60, stamp.as_second())),
             sources: vec![],
+            found,
         };
         let advance = Advance { to: 1, files: vec![file], ..Advance::default() };
         self.digests().journal.advance("t-1", advance).expect("advanced");
@@ -235,6 +245,61 @@ async fn a_late_file_is_listed_in_a_backfill_digest_that_the_next_digest_names()
 }
 
 #[tokio::test]
+async fn what_a_replay_delivers_again_is_listed_once() {
+    let bench = Bench::new();
+    let stamps = ["2026-03-01T12:05:00Z", "2026-02-20T03:00:00Z", "2026-02-20T03:59:00Z"];
+    stamps.iter().for_each(|stamp| bench.deliver(stamp));
+    bench.write_up_to("2026-03-01T13:00:00Z").await.expect("written");
+    let listed = async || {
+        let written = bench.written().await;
+        let files =
+            written.iter().flat_map(|(_, digest, _)| digest.log_files.iter().map(|file| file.s3_object.clone()));
+        let mut files: Vec<_> = files.collect();
+        files.sort_unstable();
+        (written.len(), files)
+    };
+    let (digests, before) = listed().await;
+    assert_eq!((digests, before.len()), (2, 3));
+    // All again, one that crashed between bucket and journal, and one that is new.
+    stamps.iter().for_each(|stamp| bench.deliver_again(stamp));
+    bench.deliver_again("2026-02-20T03:30:00Z");
+    bench.deliver("2026-02-20T03:31:00Z");
+    bench.write_up_to("2026-03-01T13:00:00Z").await.expect("written");
+    let (digests, after) = listed().await;
+    assert_eq!((digests, after.len()), (3, 5), "one backfill digest for the two that none listed: {after:?}");
+    assert!(after.windows(2).all(|pair| pair[0] != pair[1]), "{after:?}");
+    // Only what is listed already: no digest at all, and nothing is left to look at.
+    stamps.iter().for_each(|stamp| bench.deliver_again(stamp));
+    bench.write_up_to("2026-03-01T13:00:00Z").await.expect("written");
+    assert_eq!(listed().await, (3, after.clone()));
+    assert_eq!(bench.digests().journal.places_with_files("t-1").expect("read"), []);
+    bench.write_up_to("2026-03-01T14:00:00Z").await.expect("written");
+    assert_eq!(listed().await, (4, after));
+}
+
+#[tokio::test]
+async fn only_a_digest_whose_signature_holds_takes_a_file_off_the_list() {
+    let bench = Bench::new();
+    bench.deliver("2026-02-20T03:00:00Z");
+    bench.write_up_to("2026-03-01T13:00:00Z").await.expect("written");
+    let digests = bench.store.list(&ListRequest::default()).await.expect("listed").objects;
+    let backfill = digests.iter().find(|meta| matches!(classify(&meta.key), ObjectKey::BackfillDigest(_)));
+    let key = backfill.expect("a backfill digest").key.clone();
+    let object = bench.store.get(&key, u64::MAX).await.expect("there");
+    // The same list, but for one blank, under the same signature.
+    let json = [Content::new().digest(&object.bytes).expect("gzip"), b"\n"].concat();
+    let options = PutOptions { metadata: object.metadata, ..PutOptions::default() };
+    bench.store.put(&key, Deflater::new(6).deflate(&json).into(), &options).await.expect("put");
+    bench.deliver_again("2026-02-20T03:00:00Z");
+    bench.store.fail(Fault { verb: "list", key_contains: String::new(), kind: ErrorKind::Unavailable, times: 1 });
+    assert!(matches!(bench.write_up_to("2026-03-01T13:00:00Z").await, Err(Stop::Later(_))), "looked at again later");
+    bench.write_up_to("2026-03-01T13:00:00Z").await.expect("written");
+    let backfills = bench.store.list(&ListRequest::default()).await.expect("listed").objects;
+    let is_backfill = |key: &str| matches!(classify(key), ObjectKey::BackfillDigest(_));
+    assert_eq!(backfills.iter().filter(|meta| is_backfill(&meta.key)).count(), 2, "a sound digest lists it now");
+}
+
+#[tokio::test]
 async fn a_stop_within_the_hour_closes_it_and_the_next_start_goes_on() {
     let mut bench = Bench::new();
     bench.deliver("2026-03-01T12:05:00Z");
@@ -282,7 +347,7 @@ async fn a_crash_between_signing_and_knowing_that_it_is_there_repeats_nothing() 
     // This time the object gets there, and the process dies before it could note that.
     let planned = bench.digests().journal.planned_digests("t-1").expect("read");
     let (_, put) = bench.digests().put_one(planned[0].clone()).await;
-    assert!(matches!(put, Ok(Put::There)));
+    assert!(matches!(put, Ok(Put::Created)));
     bench.open();
     bench.clock.advance(SignedDuration::from_hours(1));
     bench.write_up_to("2026-03-01T14:00:00Z").await.expect("written");

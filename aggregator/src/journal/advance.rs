@@ -38,6 +38,9 @@ pub(crate) struct DeliveredFile {
     pub(crate) event_times: Option<(i64, i64)>,
     /// The objects whose records it holds.
     pub(crate) sources: Vec<SourceFile>,
+    /// It was there before this delivery, with these bytes: after a crash, or by a replay. A digest may list it already.
+    #[serde(default)]
+    pub(crate) found: bool,
 }
 
 impl Journal {

@@ -100,6 +100,13 @@ impl Journal {
         Ok(rows.into_iter().take_while(|(_, file): &(_, DeliveredFile)| file.stamp < before).collect())
     }
 
+    /// Files that a digest in the bucket lists already are off the list, by their rows' keys.
+    pub(crate) fn forget_files(&self, rows: &[String]) -> Result<(), Error> {
+        let mut batch = self.shared.store.batch();
+        rows.iter().for_each(|key| batch.remove_row(Space::Files, key.as_bytes()));
+        batch.commit()
+    }
+
     /// Source digests of one account and region that no digest names.
     pub(crate) fn unnamed_source_digests(
         &self,

@@ -349,6 +349,7 @@ async fn notifications_wait_for_their_topic_and_are_numbered_on_after_a_restart(
         sha256: String::new(),
         event_times: None,
         sources: vec![],
+        found: false,
     };
     let opened = open(&settings(dir.path(), &["t"]));
     opened.append(vec![object(1, &[1]), object(2, &[2])]).await;
