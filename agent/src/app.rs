@@ -27,7 +27,7 @@ use crate::outside::{Outside, World};
 use crate::quarantine::{Aside, Retries};
 use crate::report::Reporter;
 use crate::status::Status;
-use crate::{batch, discover, fetch, intake, ship};
+use crate::{batch, completeness, discover, fetch, intake, ship};
 
 /// The program, in locks, status and logs.
 const PROCESS: &str = "orgtrail-agent";
@@ -183,6 +183,7 @@ impl App {
         let batch = batch::Stage::new(config.batch.clone(), fetched, batches_tx);
         let patience =
             if options.once { fetch::Patience::None } else { fetch::Patience::For(config.discover.lateness) };
+        let completeness_aside = aside.clone();
         let fetching = fetch::Shared::new(
             config.fetch.clone(),
             Arc::clone(checkpoint),
@@ -200,7 +201,7 @@ impl App {
             health.clone(),
             objects_tx.clone(),
         );
-        let context = discover::Context {
+        let context = Arc::new(discover::Context {
             checkpoint: Arc::clone(checkpoint),
             folders: folders.clone(),
             clock: Arc::clone(clock),
@@ -208,7 +209,10 @@ impl App {
             metrics: metrics.clone(),
             lists: Semaphore::new(config.discover.list_concurrency),
             out: objects_tx,
-        };
+        });
+        let report = completeness::Report { config: config.completeness.clone(), checkpoint: Arc::clone(checkpoint) };
+        let (completeness, compared) =
+            completeness::Stage::new(report.clone(), options.once, Arc::clone(&context), completeness_aside);
         let (_, changes) = mpsc::channel(1);
         let inputs = discover::Inputs { epochs, changes, awaited: 0 };
         let (discover, found) =
@@ -217,16 +221,24 @@ impl App {
         let mut tasks = Tasks::new(stop.clone());
         tasks.spawn("checkpoint", Arc::clone(checkpoint).keep_flushed(stop.clone()));
         tasks.spawn("discover", discover.run(stop.clone()));
+        tasks.spawn("completeness", completeness.run(stop.clone()));
         tasks.spawn("retries", retries.run(stop.clone()));
         tasks.spawn("fetch", fetch.run(stop.clone()));
         tasks.spawn("batch", batch.run());
         tasks.spawn("ship", ship.run(stop.clone()));
-        let reporter = self.reporter(folders.clone(), link.clone());
-        let drain = Drain { checkpoint: Arc::clone(checkpoint), folders, discover: found, link, retries: rounds };
+        let reporter = self.reporter(folders.clone(), link.clone(), report);
+        let drain = Drain {
+            checkpoint: Arc::clone(checkpoint),
+            folders,
+            discover: found,
+            completeness: compared,
+            link,
+            retries: rounds,
+        };
         Stages { tasks, drain, reporter }
     }
 
-    fn reporter(&self, folders: discover::Folders, link: ship::Handle) -> Reporter {
+    fn reporter(&self, folders: discover::Folders, link: ship::Handle, completeness: completeness::Report) -> Reporter {
         Reporter {
             name: self.config.name.clone(),
             endpoint: self.config.aggregator.endpoint.clone(),
@@ -237,6 +249,8 @@ impl App {
             folders,
             link,
             health: self.health.clone(),
+            clock: Arc::clone(&self.options.clock),
+            completeness,
         }
     }
 }

@@ -13,6 +13,8 @@
 //! | `s` seq entry | an object that waits for `Delivered` past this seq |
 //! | `f` location NUL folder | id, low watermark, account, region |
 //! | `r` location NUL account NUL region | the row of the ledger |
+//! | `d` folder trail end hash(key) | what a verified digest says, until all of it is accounted for |
+//! | `c` folder trail | the chain of verified digests, with its gaps |
 //! | `m…` | format, journal epoch, end of what is delivered |
 //!
 //! **After a crash** the tree is as it was at some moment of the last half second ([`keep_flushed`] sees to that; [`flush`] is
@@ -26,12 +28,15 @@
 //! [`keep_flushed`]: Checkpoint::keep_flushed
 //! [`flush`]: Checkpoint::flush
 
+mod chain;
 mod claim;
 mod days;
 mod entry;
 mod flush;
 mod ledger;
 mod open;
+mod proof;
+mod statement;
 mod transaction;
 
 use std::collections::{BTreeSet, HashMap};
@@ -41,8 +46,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
+use orgtrail_event::key::{Folder, Kind};
 use tokio::sync::{Notify, watch};
 
+pub use self::chain::{Gap, GapKind};
 use self::claim::Held;
 pub(crate) use self::claim::{Claim, Claimed, Detached, Listed, Named, Outcome, Retake, Settled, Verdict};
 pub(crate) use self::days::ListedTo;
@@ -51,6 +58,9 @@ use self::entry::{Entry, cut_reason, etag_hash};
 pub(crate) use self::entry::{EntryKey, FolderId, State as Standing};
 pub use self::ledger::Progress;
 pub(crate) use self::ledger::{Ledger, Row, RowKey};
+use self::proof::Proofs;
+pub(crate) use self::proof::{Differing, RowId, Take, Wanted};
+pub(crate) use self::statement::{Named as NamedDigest, Statement};
 use self::transaction::Transaction;
 
 /// How many index lines are worked off in one atomic batch.
@@ -101,6 +111,7 @@ struct State {
     row_index: HashMap<RowKey, usize>,
     /// Claimed entries that no listing will name, as their days are closed, or not soon enough.
     detached: BTreeSet<EntryKey>,
+    proofs: Proofs,
     epoch: Option<u64>,
     delivered_end: u64,
     progress: Progress,
@@ -117,6 +128,8 @@ struct FolderState {
     claimed: u64,
     /// Its days are not closed by this process.
     stays_open: bool,
+    /// Its objects are digests.
+    holds_digests: bool,
 }
 
 impl Checkpoint {
@@ -157,6 +170,7 @@ impl Checkpoint {
         let meta = FolderMeta { id, closed_through, from, account: account.into(), region: region.into() };
         self.db.insert(open::folder_key(&at.0, &at.1), open::json(&meta))?;
         let row = state.row(RowKey { location: at.0.clone(), account: account.into(), region: region.into() });
+        let holds_digests = state.note_digests(path, row, FolderId(id));
         let days = Days::new(closed_through);
         state.folders.push(FolderState {
             location: at.0.clone(),
@@ -166,6 +180,7 @@ impl Checkpoint {
             days,
             claimed: 0,
             stays_open: false,
+            holds_digests,
         });
         state.folder_index.insert(at, index);
         Ok(FolderId(id))
@@ -196,14 +211,14 @@ impl Checkpoint {
             tx.seen(folder, listed.day, listed.last_modified);
             let old = tx.entry(key)?;
             match self.take(&mut tx, key, &listed, old) {
-                Take::Known => {}
-                Take::Skip => claimed.new += 1,
-                Take::New { resolves, expected } => {
+                Choice::Known => {}
+                Choice::Skip => claimed.new += 1,
+                Choice::New { resolves, expected } => {
                     claimed.new += 1;
                     claimed.taken.push((listed, Claim::new(key, resolves, expected, &self.held)));
                 }
                 // It may have been taken out of quarantine before whatever ended its last attempt.
-                Take::Again { expected } => {
+                Choice::Again { expected } => {
                     claimed.taken.push((listed, Claim::new(key, true, expected, &self.held)));
                 }
             }
@@ -230,11 +245,11 @@ impl Checkpoint {
         let old = tx.entry(key)?;
         let standing = old.as_ref().map(|old| old.state.clone());
         let (resolves, known) = match self.take(&mut tx, key, &listed, old) {
-            Take::New { resolves, expected } => (resolves, expected),
-            Take::Again { expected } => (true, expected),
-            Take::Skip => return tx.commit().map(|()| Named::Settled(Standing::Skipped { reason: "".into() })),
-            Take::Known if self.held.contains(key) => return Ok(Named::InFlight),
-            Take::Known => return Ok(standing.map_or(Named::InFlight, Named::Settled)),
+            Choice::New { resolves, expected } => (resolves, expected),
+            Choice::Again { expected } => (true, expected),
+            Choice::Skip => return tx.commit().map(|()| Named::Settled(Standing::Skipped { reason: "".into() })),
+            Choice::Known if self.held.contains(key) => return Ok(Named::InFlight),
+            Choice::Known => return Ok(standing.map_or(Named::InFlight, Named::Settled)),
         };
         tx.commit()?;
         self.tell(&state);
@@ -249,7 +264,7 @@ impl Checkpoint {
     }
 
     /// Decides about one listed object and writes the decision.
-    fn take(&self, tx: &mut Transaction<'_>, key: EntryKey, listed: &Listed, old: Option<Entry>) -> Take {
+    fn take(&self, tx: &mut Transaction<'_>, key: EntryKey, listed: &Listed, old: Option<Entry>) -> Choice {
         let etag = etag_hash(&listed.etag);
         // What was skipped may be wanted since: digests, once their keys are given.
         let wanted = |old: &Entry| {
@@ -257,7 +272,7 @@ impl Checkpoint {
         };
         let same = |old: &Entry| old.etag == etag || listed.etag.is_empty();
         if old.as_ref().is_some_and(|old| same(old) && old.state != Standing::Claimed && !wanted(old)) {
-            return Take::Known;
+            return Choice::Known;
         }
         let expected = old.as_ref().and_then(|old| old.expected);
         let key_text = Some(listed.key.as_str().into());
@@ -265,33 +280,36 @@ impl Checkpoint {
         if let Verdict::Skip(reason) = listed.verdict {
             let known = old.is_some();
             tx.put(key, old.as_ref(), entry(Standing::Skipped { reason: reason.into() }));
-            return if known { Take::Known } else { Take::Skip };
+            return if known { Choice::Known } else { Choice::Skip };
         }
         if self.held.contains(key) {
-            return Take::Known;
+            return Choice::Known;
         }
         let claimed = entry(Standing::Claimed);
         match old {
             None => tx.put(key, None, claimed),
             Some(old) if old.state == Standing::Claimed => {
                 tx.put(key, Some(&old), claimed);
-                return Take::Again { expected };
+                return Choice::Again { expected };
             }
             Some(old) if same(&old) => tx.put(key, Some(&old), claimed),
             Some(old) => {
                 let resolves = matches!(old.state, Standing::Quarantined { .. });
                 tx.replace(key, &old, claimed);
-                return Take::New { resolves, expected };
+                return Choice::New { resolves, expected };
             }
         }
-        Take::New { resolves: false, expected }
+        Choice::New { resolves: false, expected }
     }
 
     /// Notes how far a listing of the folder that began at `began` has come, and closes what may be closed. Call it after
     /// the objects that it named were claimed.
     pub(crate) fn listed(&self, folder: FolderId, began: Timestamp, to: ListedTo) -> Result<(), Error> {
         let mut state = lock(&self.state);
-        state.folders[folder.0 as usize].days.listed(began, to);
+        let FolderState { days, row, .. } = &mut state.folders[folder.0 as usize];
+        days.listed(began, to);
+        let row = RowId(*row);
+        state.proofs.changed(row);
         self.close_days(&mut state, folder)
     }
 
@@ -301,7 +319,7 @@ impl Checkpoint {
         let delivered_end = state.delivered_end;
         let mut folders = BTreeSet::new();
         let mut tx = Transaction::new(&self.db, &mut state);
-        for Settled { claim, etag, sha256, stamp, outcome } in settled {
+        for Settled { claim, etag, sha256, statement, stamp, outcome } in settled {
             let Some(old) = tx.entry(claim.entry)? else { continue };
             let awaited = |seq: u64| seq >= delivered_end;
             let standing = match outcome {
@@ -311,15 +329,25 @@ impl Checkpoint {
                     Standing::Quarantined { reason: cut_reason(reason), seq: seq.filter(|seq| awaited(*seq)) }
                 }
             };
+            let folder = claim.entry.folder();
             if matches!(outcome, Outcome::Acked { .. }) {
-                tx.stamped(claim.entry.folder(), *stamp);
+                tx.stamped(folder, *stamp);
+                // One that was settled before, and is sent again to another journal, has been stated.
+                if let Some(statement) = statement.as_ref().filter(|_| old.sha256 != *sha256) {
+                    tx.state(folder, statement)?;
+                }
+                if let Some(key) = old.key.as_ref().filter(|_| old.expected.is_some() && old.expected == *sha256) {
+                    tx.proved(folder, key);
+                }
             }
             let new = Entry { state: standing, etag: etag_hash(etag), sha256: *sha256, ..old.clone() };
             tx.put(claim.entry, Some(&old), new);
-            folders.insert(claim.entry.folder());
+            folders.insert(folder);
         }
         tx.commit()?;
         for folder in folders {
+            let row = RowId(state.folders[folder.0 as usize].row);
+            state.proofs.changed(row);
             self.close_days(&mut state, folder)?;
         }
         self.tell(&state);
@@ -407,7 +435,7 @@ impl Checkpoint {
             _ => {}
         }
         let quarantined = Standing::Quarantined { reason: cut_reason(reason), seq: None };
-        let expected = old.as_ref().and_then(|old| old.expected);
+        let expected = old.as_ref().and_then(|old| old.expected).or_else(|| tx.expected_of(folder, key));
         let key_text = Some(key.into());
         let claimed = Entry { state: Standing::Claimed, etag: 0, size, sha256: None, expected, key: key_text };
         match old {
@@ -483,20 +511,33 @@ impl Checkpoint {
 
     /// Closes days from the oldest on while the rule allows; each in one atomic batch.
     fn close_days(&self, state: &mut State, folder: FolderId) -> Result<(), Error> {
-        let FolderState { location, path, meta, days, stays_open, .. } = &mut state.folders[folder.0 as usize];
-        if *stays_open {
+        let index = folder.0 as usize;
+        if state.folders[index].stays_open {
             return Ok(());
         }
-        let before = days.closed_through;
+        let row = state.folders[index].row;
+        let through = if state.folders[index].holds_digests { None } else { state.looked_through(row) };
+        let before = state.folders[index].days.closed_through;
         let mut batch = sled::Batch::default();
-        while let Some(day) = days.closable(self.lateness) {
+        let mut unlisted = 0;
+        while let Some(day) = state.folders[index].days.closable(self.lateness, through) {
+            let covered = !state.folders[index].holds_digests && state.is_covered(row, day);
             for line in self.db.scan_prefix(open::day_entries(folder, day)) {
-                batch.remove(line?.0);
+                let line = line?;
+                unlisted += u64::from(covered && open::entry(&line)?.1.is_done_unlisted());
+                batch.remove(line.0);
             }
-            days.close(day);
+            state.folders[index].days.close(day);
         }
+        let FolderState { location, path, meta, days, .. } = &mut state.folders[index];
         if let Some(through) = days.empty_through(self.lateness) {
             days.closed_through = Some(through);
+        }
+        if unlisted > 0 {
+            tracing::warn!(folder.path = path, objects = unlisted, "log files that no verified digest lists");
+            let Row { key, ledger, .. } = &mut state.rows[row];
+            ledger.unlisted += unlisted;
+            batch.insert(open::row_key(key), open::json(ledger));
         }
         if days.closed_through != before {
             meta.closed_through = days.closed_through;
@@ -514,7 +555,7 @@ impl Checkpoint {
 }
 
 /// What to do with one listed object.
-enum Take {
+enum Choice {
     /// Nothing: done, skipped, or on its way.
     Known,
     /// Never to be fetched, and seen for the first time.
@@ -530,6 +571,15 @@ enum Take {
 }
 
 impl State {
+    /// Remembers a folder of digests by its row; true where it is one.
+    fn note_digests(&mut self, path: &str, row: usize, folder: FolderId) -> bool {
+        let holds_digests = Folder::parse(path).is_some_and(|folder| folder.kind == Kind::Digest);
+        if holds_digests {
+            self.proofs.digest_folders.entry(RowId(row)).or_default().push(folder);
+        }
+        holds_digests
+    }
+
     fn row(&mut self, key: RowKey) -> usize {
         if let Some(&row) = self.row_index.get(&key) {
             return row;

@@ -22,7 +22,7 @@ use tonic::transport::Uri;
 
 pub use self::kind::SourceKind;
 pub(crate) use self::start::Start;
-use crate::{batch, discover, fetch, ship};
+use crate::{batch, completeness, discover, fetch, ship};
 
 /// Everything an agent is told.
 #[derive(Debug, Clone, Deserialize)]
@@ -47,6 +47,8 @@ pub struct Config {
     pub sources: Vec<Source>,
     /// Finding objects.
     pub discover: discover::Config,
+    /// Comparing them with digests.
+    pub completeness: completeness::Config,
     /// Fetching and checking them.
     pub fetch: fetch::Config,
     /// Putting them together.
@@ -68,6 +70,7 @@ impl Default for Config {
             aggregator: Aggregator::default(),
             sources: Vec::new(),
             discover: discover::Config::default(),
+            completeness: completeness::Config::default(),
             fetch: fetch::Config::default(),
             batch: batch::Config::default(),
             ship: ship::Config::default(),
@@ -197,6 +200,7 @@ impl Check for Config {
         problems.within("aggregator", |problems| self.aggregator.check(problems));
         self.check_sources(problems);
         problems.within("discover", |problems| self.discover.check(problems));
+        problems.within("completeness", |problems| self.completeness.check(problems));
         problems.within("fetch", |problems| self.fetch.check(problems));
         problems.within("batch", |problems| self.batch.check(problems));
         problems.within("ship", |problems| self.ship.check(problems));

@@ -1,7 +1,7 @@
 //! Decides when a run with `once` has nothing left to do.
 //!
 //! Owns the condition: every source walked, every folder listed to its end without news, every wish for a retry looked at,
-//! no object in flight, and everything acknowledged delivered. Another journal epoch on the way starts it over. Keeps
+//! every digest compared, no object in flight, and everything acknowledged delivered. Another journal epoch on the way starts it over. Keeps
 //! nothing; on cancellation the run is incomplete. Digests whose public keys cannot be asked for are left after a few
 //! attempts, as nothing is lost by it: the next run takes them.
 
@@ -12,7 +12,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
 
 use crate::checkpoint::{Checkpoint, Progress};
-use crate::{discover, ship};
+use crate::{completeness, discover, ship};
 
 /// Changes wake the wait; this is for those that do not show in the sums.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
@@ -25,6 +25,7 @@ pub(crate) struct Drain {
     pub(crate) checkpoint: Arc<Checkpoint>,
     pub(crate) folders: discover::Folders,
     pub(crate) discover: discover::Handle,
+    pub(crate) completeness: completeness::Handle,
     pub(crate) link: ship::Handle,
     pub(crate) retries: RetryRounds,
 }
@@ -62,7 +63,7 @@ impl Drain {
                 continue;
             }
             self.retries.pass().await;
-            if !self.is_settled() {
+            if !self.completeness.pass().await || !self.is_settled() {
                 continue;
             }
             let undelivered = progress.borrow_and_update().undelivered;

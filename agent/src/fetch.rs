@@ -29,6 +29,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use self::digest::Verified;
 use self::inflate::{Checked, Inflate};
 use crate::checkpoint::{Checkpoint, Outcome, Settled};
 use crate::config::{bytes_within, count_within};
@@ -201,21 +202,21 @@ impl Shared {
         permit.shrink_to(object.charge());
         let gzip: Buffer = got.bytes;
         let checked = self.inflate.check(gzip.clone()).await?.map_err(|error| bad_gzip(&error));
-        let (checked, digest) = if object.folder.folder.kind == Kind::Digest {
+        let (checked, digest, statement) = if object.folder.folder.kind == Kind::Digest {
             match self.verify(&object, &gzip, got.metadata, checked).await? {
-                Some(Ok((checked, verified))) => (Ok(checked), Some(verified)),
-                Some(Err(bad)) => (Err(bad), None),
+                Some(Ok(Verified { checked, digest, statement })) => (Ok(checked), Some(digest), Some(statement)),
+                Some(Err(bad)) => (Err(bad), None, None),
                 None => return Ok(None),
             }
         } else {
-            (checked, None)
+            (checked, None, None)
         };
         object.folder.succeeded(&self.health);
         let checked = checked.and_then(|checked| as_expected(&object, checked));
         match checked {
             Ok(Checked { sha256, bytes: inflated_bytes }) => {
                 self.metrics.inflated_bytes.inc_by(inflated_bytes);
-                Ok(Some(Fetched { object, sha256, inflated_bytes, gzip, digest, _permit: permit }))
+                Ok(Some(Fetched { object, sha256, inflated_bytes, gzip, digest, statement, _permit: permit }))
             }
             Err(bad) => self.put_aside(object, bad).await.map(|()| None),
         }
@@ -245,7 +246,7 @@ impl Shared {
             let outcome = Outcome::Quarantined { reason: bad.reason.into(), seq: None };
             let stamp = object.freshness();
             let ObjectRef { claim, etag, .. } = object;
-            this.checkpoint.settle(&[Settled { claim, etag, sha256: None, stamp, outcome }])
+            this.checkpoint.settle(&[Settled { claim, etag, sha256: None, statement: None, stamp, outcome }])
         });
         Ok(aside.await.context("put an object aside")??)
     }

@@ -7,6 +7,7 @@
 mod app;
 mod batch;
 mod checkpoint;
+mod completeness;
 mod config;
 mod discover;
 mod drain;

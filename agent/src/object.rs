@@ -16,7 +16,7 @@ use orgtrail_proto::VerifiedDigest;
 use orgtrail_service::budget::Permit;
 use orgtrail_service::health::Health;
 
-use crate::checkpoint::{Claim, Detached, FolderId};
+use crate::checkpoint::{Claim, Detached, FolderId, Statement};
 use crate::config::Start;
 use crate::discover::{Wake, Wakes};
 use crate::intake::FlowKey;
@@ -311,8 +311,9 @@ pub(crate) struct Fetched {
     pub(crate) sha256: [u8; 32],
     pub(crate) inflated_bytes: u64,
     pub(crate) gzip: Bytes,
-    /// Set for digests.
+    /// Set for digests: for the aggregator, and for the checkpoint.
     pub(crate) digest: Option<VerifiedDigest>,
+    pub(crate) statement: Option<Box<Statement>>,
     /// The right to hold the bytes; goes when the object is answered for.
     pub(crate) _permit: Permit,
 }

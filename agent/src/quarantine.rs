@@ -21,7 +21,7 @@ use crate::checkpoint::{Checkpoint, Detached, Retake};
 use crate::discover::Folders;
 use crate::drain::RetryRounds;
 use crate::intake;
-use crate::object::{Named, ObjectRef};
+use crate::object::{Named, ObjectRef, SourceFolder};
 
 /// How often retries are looked for: an operator waits for it.
 const RETRY_INTERVAL: Duration = Duration::from_secs(2);
@@ -46,20 +46,34 @@ impl Aside {
     /// Puts the object aside, durably. False where the quarantine refuses: the object then keeps its claim's fate, and
     /// is offered again later.
     pub(crate) fn put(&self, object: &ObjectRef, reason: &str, detail: &str) -> bool {
-        let folder = &object.folder;
-        let entry = Entry::new(id(object), reason, object.subject(), detail, self.clock.now())
+        let entry = self
+            .entry(&object.folder, &object.key, object.size, reason, detail)
+            .with_field("etag", object.etag.clone())
+            .with_field("last_modified", object.last_modified.to_string());
+        self.put_entry(&object.folder, entry, &object.key, reason, detail)
+    }
+
+    /// The same for an object that is on its way no more: it was taken before somebody said what is wrong with it.
+    pub(crate) fn put_named(&self, folder: &SourceFolder, key: &str, size: u64, reason: &str, detail: &str) -> bool {
+        self.put_entry(folder, self.entry(folder, key, size, reason, detail), key, reason, detail)
+    }
+
+    fn entry(&self, folder: &SourceFolder, key: &str, size: u64, reason: &str, detail: &str) -> Entry {
+        let subject = folder.source.store.location().object(key);
+        Entry::new(id(folder, key), reason, subject, detail, self.clock.now())
             .with_field("source", folder.source.location.clone())
-            .with_field("key", object.key.clone())
+            .with_field("key", key.to_owned())
             .with_field("account", folder.folder.account.clone())
             .with_field("region", folder.folder.region.clone())
-            .with_field("etag", object.etag.clone())
-            .with_field("bytes", object.size.to_string())
-            .with_field("last_modified", object.last_modified.to_string());
+            .with_field("bytes", size.to_string())
+    }
+
+    fn put_entry(&self, folder: &SourceFolder, entry: Entry, key: &str, reason: &str, detail: &str) -> bool {
         match self.quarantine.put(entry) {
             Ok(_) => {
                 self.health.set_ok(PART);
                 let account = &folder.folder.account;
-                tracing::warn!(object.key = object.key, account.id = account, reason, detail, "object quarantined");
+                tracing::warn!(object.key = key, account.id = account, reason, detail, "object quarantined");
                 true
             }
             Err(error) => {
@@ -72,7 +86,7 @@ impl Aside {
 
     /// The object went through after all.
     pub(crate) fn resolve(&self, object: &ObjectRef) {
-        match self.quarantine.resolve(&id(object)) {
+        match self.quarantine.resolve(&id(&object.folder, &object.key)) {
             Ok(true) => tracing::info!(object.key = object.key, "quarantined object went through"),
             Ok(false) => {}
             Err(error) => self.health.set_degraded(PART, error.to_string()),
@@ -80,8 +94,8 @@ impl Aside {
     }
 }
 
-fn id(object: &ObjectRef) -> Id {
-    Id::of(&[object.folder.source.location.as_bytes(), object.key.as_bytes()])
+fn id(folder: &SourceFolder, key: &str) -> Id {
+    Id::of(&[folder.source.location.as_bytes(), key.as_bytes()])
 }
 
 /// Hands out what an operator wants taken once more, and whatever else no listing will name.

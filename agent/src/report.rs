@@ -5,10 +5,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use orgtrail_service::clock::Clock;
 use orgtrail_service::health::Health;
 use orgtrail_service::quarantine::Quarantine;
 
 use crate::checkpoint::{Checkpoint, Row};
+use crate::completeness;
 use crate::discover::Folders;
 use crate::kind::Notes;
 use crate::ship;
@@ -28,6 +30,8 @@ pub(crate) struct Reporter {
     pub(crate) folders: Folders,
     pub(crate) link: ship::Handle,
     pub(crate) health: Health,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) completeness: completeness::Report,
 }
 
 impl Reporter {
@@ -57,6 +61,7 @@ impl Reporter {
             objects,
             quarantine: self.quarantine.counts(),
             rows,
+            completeness: self.completeness(),
             link: self.link(),
             folders: status::Folders {
                 watched: self.folders.len() as u64,
@@ -71,6 +76,20 @@ impl Reporter {
     fn skipped_regions(&self) -> Vec<status::SkippedRegion> {
         let noted = self.notes.iter().filter_map(|(name, notes)| notes.skipped.as_ref().map(|of| of.list(name)));
         noted.flatten().collect()
+    }
+
+    fn completeness(&self) -> Vec<status::Completeness> {
+        let mut rows = self.completeness.rows(self.clock.now());
+        for row in &mut rows {
+            if let Some(name) = self.sources.get(&row.source) {
+                row.source.clone_from(name);
+            }
+        }
+        let key = |row: &status::Completeness| {
+            (row.source.clone(), row.account.clone(), row.region.clone(), row.trail.clone())
+        };
+        rows.sort_by_cached_key(key);
+        rows
     }
 
     fn link(&self) -> Link {

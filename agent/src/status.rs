@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::checkpoint::{Gap, GapKind};
+
 /// Everything an agent has to say.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -18,6 +20,8 @@ pub struct Status {
     pub quarantine: BTreeMap<String, u64>,
     /// The same for each account and region of each source.
     pub rows: Vec<Row>,
+    /// How far digests prove that nothing is missing, by account, region and trail.
+    pub completeness: Vec<Completeness>,
     /// The link to the aggregator.
     pub link: Link,
     /// What is watched.
@@ -26,6 +30,53 @@ pub struct Status {
     pub skipped_regions: Vec<SkippedRegion>,
     /// What does not work right now: the part, and why.
     pub degraded: BTreeMap<String, String>,
+}
+
+/// How far the digests of one trail prove an account and region complete.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Completeness {
+    /// The source's name; its location where the configuration does not name it any more.
+    pub source: String,
+    /// The account in the keys.
+    pub account: String,
+    /// The region in the keys.
+    pub region: String,
+    /// The trail's name, as the digests' keys have it; none where no digest was verified.
+    pub trail: Option<String>,
+    /// What can be said.
+    pub proved: Proved,
+    /// Start of the first verified digest, Unix seconds.
+    pub since: Option<i64>,
+    /// Nothing is missing between `since` and this, Unix seconds.
+    pub complete_until: Option<i64>,
+    /// End of the newest verified digest, Unix seconds.
+    pub verified_until: Option<i64>,
+    /// Verified digests.
+    pub digests: u64,
+    /// Log files that were taken and are what their digests say.
+    pub log_files: u64,
+    /// Log files of days that digests cover and that none of them lists, in the whole account and region.
+    pub unlisted: u64,
+    /// What is not proved, at most 1000.
+    pub gaps: Vec<Gap>,
+    /// How many there are.
+    pub gaps_total: u64,
+}
+
+/// What digests say of an account and region.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Proved {
+    /// There are no digests, or no `digest_keys` to verify them with: whether something is missing can't be told.
+    #[default]
+    Unprovable,
+    /// Nothing is missing up to `complete_until`.
+    Complete,
+    /// Something is missing or was tampered with: the gaps.
+    Incomplete,
+    /// Nothing is known to be missing, but the next digest should have come.
+    Overdue,
 }
 
 /// The ledger: listed = done + skipped + quarantined + in flight.

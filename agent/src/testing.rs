@@ -53,7 +53,15 @@ pub(crate) fn with_bytes(object: ObjectRef, size: usize) -> Fetched {
     let permit = Budget::new(shape::Bytes::mib(1)).try_acquire(1).expect("a fresh budget has room");
     let bytes: Vec<u8> = (0..size).map(|n| (n % 251) as u8).collect();
     let gzip = Bytes::from(bytes);
-    Fetched { object, sha256: [7; 32], inflated_bytes: size as u64, gzip, digest: None, _permit: permit }
+    Fetched {
+        object,
+        sha256: [7; 32],
+        inflated_bytes: size as u64,
+        gzip,
+        digest: None,
+        statement: None,
+        _permit: permit,
+    }
 }
 
 /// An object on its way whose checkpoint is gone.

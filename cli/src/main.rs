@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use orgtrail_cli::{config_check, demo, keys, quarantine, replay, selectors, state, status, up, validate_logs};
+use orgtrail_cli::{
+    completeness, config_check, demo, keys, quarantine, replay, selectors, state, status, up, validate_logs,
+};
 use orgtrail_service::run::arguments;
 
 /// An organization trail that you own.
@@ -25,6 +27,8 @@ enum Verb {
     Up(up::Arguments),
     /// The ledger, lag, and quarantine of the processes on this machine.
     Status(status::Arguments),
+    /// How far digests prove that nothing is missing, and what is.
+    Completeness(completeness::Arguments),
     /// What could not be processed: list, show, retry, drop.
     #[command(subcommand)]
     Quarantine(quarantine::Verb),
@@ -78,6 +82,7 @@ fn main() -> ExitCode {
         Verb::Demo(arguments) => demo::run(arguments),
         Verb::Up(arguments) => up::run(arguments),
         Verb::Status(arguments) => status::run(arguments),
+        Verb::Completeness(arguments) => completeness::run(arguments),
         Verb::Quarantine(verb) => quarantine::run(verb),
         Verb::Keys(verb) => keys::run(verb),
         Verb::State(verb) => state::run(verb),

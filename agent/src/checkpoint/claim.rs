@@ -11,6 +11,7 @@ use jiff::civil::Date;
 
 use super::entry::{EntryKey, FolderId, State as Standing};
 use super::lock;
+use super::statement::Statement;
 
 /// An object that a listing named, or a notification or digest.
 #[derive(Debug, Clone)]
@@ -103,6 +104,8 @@ pub(crate) struct Settled {
     pub(crate) etag: String,
     /// Of the inflated bytes, where they could be inflated.
     pub(crate) sha256: Option<[u8; 32]>,
+    /// What the object says of others, where it is a verified digest.
+    pub(crate) statement: Option<Box<Statement>>,
     /// Unix seconds of the stamp in a log file's key; none where the object says nothing about how fresh log files are.
     pub(crate) stamp: Option<i64>,
     pub(crate) outcome: Outcome,

@@ -3,7 +3,8 @@
 //! A folder's days are closed from the oldest on, never over an open one. A day may close when
 //! - a listing that *began* after the day's end, and after the newest object seen in it, by `lateness`, has passed over the
 //!   whole day, so that everything which came in time has been seen; and
-//! - every object in it is settled.
+//! - every object in it is settled; and
+//! - the digests that may list its objects have been looked at, where there are digests, and they come.
 //!
 //! Owns the rule and the few numbers that it needs for each open day, in memory only: after a restart the next listing
 //! brings them back. Does not own the entries.
@@ -68,6 +69,8 @@ pub(super) struct DayState {
 pub(super) struct Days {
     pub(super) closed_through: Option<Date>,
     open: BTreeMap<Date, DayState>,
+    /// The day that waits for digests, and since when.
+    held: Option<(Date, Timestamp)>,
     /// The last listing that reached the end, and the one under way.
     complete: Option<Pass>,
     current: Option<Pass>,
@@ -75,7 +78,7 @@ pub(super) struct Days {
 
 impl Days {
     pub(super) fn new(closed_through: Option<Date>) -> Self {
-        Self { closed_through, open: BTreeMap::new(), complete: None, current: None }
+        Self { closed_through, open: BTreeMap::new(), held: None, complete: None, current: None }
     }
 
     pub(super) fn is_closed(&self, day: Date) -> bool {
@@ -116,13 +119,32 @@ impl Days {
         }
     }
 
-    /// The oldest open day with entries, if it may be closed.
-    pub(super) fn closable(&self, lateness: Duration) -> Option<Date> {
+    /// Whether a listing reached the end since the process started.
+    pub(super) fn was_listed(&self) -> bool {
+        self.complete.is_some()
+    }
+
+    /// Whether such a listing began at this time, Unix milliseconds, or later.
+    pub(super) fn was_listed_since(&self, milliseconds: i64) -> bool {
+        self.complete.is_some_and(|pass| pass.began.as_millisecond() >= milliseconds)
+    }
+
+    /// The oldest open day with entries, if it may be closed. Where there are digests to wait for they have been looked at
+    /// up to `looked_through`; a day is held for them as long as `lateness`.
+    pub(super) fn closable(&mut self, lateness: Duration, looked_through: Option<Timestamp>) -> Option<Date> {
         let (&day, state) = self.open.iter().find(|(day, _)| !self.is_closed(**day))?;
-        let end = end_of(day)?.max(state.newest.unwrap_or(Timestamp::MIN));
-        let over = end.checked_add(lateness).ok()?;
-        let seen = |pass: &Pass| pass.covers(day) && pass.began > over;
-        (state.open == 0 && [self.complete, self.current].iter().flatten().any(seen)).then_some(day)
+        let end = end_of(day)?;
+        let over = end.max(state.newest.unwrap_or(Timestamp::MIN)).checked_add(lateness).ok()?;
+        let seen = |pass: &&Pass| pass.covers(day) && pass.began > over;
+        let seen = [self.complete, self.current].iter().flatten().filter(seen).map(|pass| pass.began).max()?;
+        if state.open > 0 {
+            return None;
+        }
+        if looked_through.is_none_or(|through| through >= end) {
+            return Some(day);
+        }
+        let (_, since) = *self.held.insert(self.held.filter(|(held, _)| *held == day).unwrap_or((day, seen)));
+        (seen > since.checked_add(lateness).ok()?).then_some(day)
     }
 
     /// Closes a day that [`Days::closable`] named, once its entries are gone.
@@ -176,17 +198,32 @@ mod tests {
         days.day_mut(day).entries = 1;
         days.seen(day, at("2024-05-01T23:59:00Z"));
         days.listed(at("2024-05-03T01:59:00Z"), ListedTo::End);
-        assert_eq!(days.closable(LATENESS), None, "a minute short of 26 hours after midnight");
+        assert_eq!(days.closable(LATENESS, None), None, "a minute short of 26 hours after midnight");
         days.listed(at("2024-05-03T02:01:00Z"), ListedTo::Before(day));
-        assert_eq!(days.closable(LATENESS), None, "the listing hasn't passed the day");
+        assert_eq!(days.closable(LATENESS, None), None, "the listing hasn't passed the day");
         days.listed(at("2024-05-03T02:01:00Z"), ListedTo::Before(date(2024, 5, 2)));
-        assert_eq!(days.closable(LATENESS), Some(day));
+        assert_eq!(days.closable(LATENESS, None), Some(day));
         days.seen(day, at("2024-05-03T00:00:00Z"));
-        assert_eq!(days.closable(LATENESS), None, "a late object keeps the day open for its successors");
+        assert_eq!(days.closable(LATENESS, None), None, "a late object keeps the day open for its successors");
         days.listed(at("2024-05-04T02:01:00Z"), ListedTo::End);
-        assert_eq!(days.closable(LATENESS), Some(day));
+        assert_eq!(days.closable(LATENESS, None), Some(day));
         days.day_mut(day).open = 1;
-        assert_eq!(days.closable(LATENESS), None, "an object is not settled");
+        assert_eq!(days.closable(LATENESS, None), None, "an object is not settled");
+    }
+
+    #[test]
+    fn a_day_waits_for_the_digests_that_cover_it_but_not_for_ever() {
+        let mut days = Days::new(None);
+        let day = date(2024, 5, 1);
+        days.day_mut(day).entries = 1;
+        days.listed(at("2024-05-04T00:00:00Z"), ListedTo::End);
+        let before = Some(at("2024-05-01T23:00:00Z"));
+        assert_eq!(days.closable(LATENESS, before), None);
+        assert_eq!(days.closable(LATENESS, Some(at("2024-05-02T00:00:00Z"))), Some(day));
+        days.listed(at("2024-05-05T02:00:00Z"), ListedTo::End);
+        assert_eq!(days.closable(LATENESS, before), None, "a moment short of 26 hours more");
+        days.listed(at("2024-05-05T02:00:01Z"), ListedTo::End);
+        assert_eq!(days.closable(LATENESS, before), Some(day));
     }
 
     #[test]

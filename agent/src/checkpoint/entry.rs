@@ -126,6 +126,11 @@ const VOUCHED: u8 = 2;
 const EXPECTED: u8 = 4;
 
 impl Entry {
+    /// Taken, and in no verified digest.
+    pub(super) fn is_done_unlisted(&self) -> bool {
+        matches!(self.state, State::Acked { .. } | State::Delivered) && self.expected.is_none()
+    }
+
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(48);
         bytes.push(match &self.state {

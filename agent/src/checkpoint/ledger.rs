@@ -34,6 +34,8 @@ pub(crate) struct Ledger {
     pub(crate) bytes: u64,
     pub(crate) skipped: BTreeMap<Box<str>, u64>,
     pub(crate) quarantined: BTreeMap<Box<str>, u64>,
+    /// Log files of closed days that verified digests cover and none of them lists.
+    pub(crate) unlisted: u64,
     /// Unix seconds of the newest stamp among the done objects' keys.
     pub(crate) newest_stamp: Option<i64>,
 }

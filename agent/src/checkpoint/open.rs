@@ -10,9 +10,11 @@ use jiff::civil::Date;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::chain::Chain;
 use super::days::{Days, FolderMeta};
 use super::entry::{Entry, EntryKey, FolderId, State as Standing, day_prefix};
 use super::ledger::{Ledger, Progress, RowKey};
+use super::statement::Statement;
 use super::{Error, FolderState, State};
 
 /// Version of the layout.
@@ -41,6 +43,7 @@ pub(super) fn open(dir: &Path) -> Result<(sled::Db, State), Error> {
     read_rows(&db, &mut state)?;
     read_folders(&db, &mut state)?;
     read_entries(&db, &mut state)?;
+    read_proofs(&db, &mut state)?;
     let mut undelivered = 0;
     for line in db.scan_prefix(b"s") {
         line?;
@@ -85,7 +88,9 @@ fn read_folders(db: &sled::Tree, state: &mut State) -> Result<(), Error> {
         let row = state.row(RowKey { location: location.clone(), account, region });
         state.folder_index.insert((location.clone(), path.clone()), index);
         let days = Days::new(meta.closed_through);
-        state.folders.push(FolderState { location, path, meta, row, days, claimed: 0, stays_open: false });
+        let holds_digests = state.note_digests(&path, row, FolderId(meta.id));
+        let stays_open = false;
+        state.folders.push(FolderState { location, path, meta, row, days, claimed: 0, stays_open, holds_digests });
     }
     Ok(())
 }
@@ -108,6 +113,30 @@ fn read_entries(db: &sled::Tree, state: &mut State) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+fn read_proofs(db: &sled::Tree, state: &mut State) -> Result<(), Error> {
+    for line in db.scan_prefix(b"c") {
+        let (key, value) = line?;
+        let (folder, trail) = key[1..].split_first_chunk::<4>().ok_or_else(|| damaged(&key))?;
+        let trail = std::str::from_utf8(trail).map_err(|_| damaged(&key))?;
+        let folder = FolderId(u32::from_be_bytes(*folder));
+        state.proofs.chains.insert((folder, trail.to_owned()), from_json::<Chain>(&key, &value)?);
+    }
+    for line in db.scan_prefix(b"d") {
+        let (key, value) = line?;
+        let (folder, _) = key[1..].split_first_chunk::<4>().ok_or_else(|| damaged(&key))?;
+        let folder = FolderId(u32::from_be_bytes(*folder));
+        *state.proofs.pending.entry(folder).or_default() += 1;
+        let from = from_json::<Statement>(&key, &value)?.start;
+        let waiting = state.proofs.waiting_from.entry(folder).or_insert(from);
+        *waiting = from.min(*waiting);
+    }
+    Ok(())
+}
+
+pub(super) fn chain_key(folder: FolderId, trail: &str) -> Vec<u8> {
+    [b"c", &folder.0.to_be_bytes()[..], trail.as_bytes()].concat()
 }
 
 pub(super) fn entry((key, value): &(sled::IVec, sled::IVec)) -> Result<(EntryKey, Entry), Error> {
@@ -174,7 +203,7 @@ pub(super) fn json(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(value).expect("plain structs of numbers and strings always serialise")
 }
 
-fn from_json<T: DeserializeOwned>(key: &[u8], value: &[u8]) -> Result<T, Error> {
+pub(super) fn from_json<T: DeserializeOwned>(key: &[u8], value: &[u8]) -> Result<T, Error> {
     serde_json::from_slice(value).map_err(|_| damaged(key))
 }
 

@@ -56,7 +56,9 @@ impl Bench {
     }
 
     fn settle(&self, claim: Claim, outcome: Outcome) {
-        self.checkpoint.settle(&[Settled { claim, etag: "e1".into(), sha256: None, stamp: Some(7), outcome }]).unwrap();
+        self.checkpoint
+            .settle(&[Settled { claim, etag: "e1".into(), sha256: None, statement: None, stamp: Some(7), outcome }])
+            .unwrap();
     }
 
     fn sum(&self) -> Progress {
@@ -175,8 +177,14 @@ fn a_changed_object_is_taken_again_and_both_versions_count() {
     let sum = bench.sum();
     assert_eq!((sum.listed, sum.done, sum.in_flight, sum.undelivered), (2, 1, 1, 1));
     let claim = page.taken.remove(0).1;
-    let settled =
-        Settled { claim, etag: "e2".into(), sha256: None, stamp: Some(7), outcome: Outcome::Acked { seq: 2 } };
+    let settled = Settled {
+        claim,
+        etag: "e2".into(),
+        sha256: None,
+        statement: None,
+        stamp: Some(7),
+        outcome: Outcome::Acked { seq: 2 },
+    };
     bench.checkpoint.settle(&[settled]).unwrap();
     bench.checkpoint.delivered(3).unwrap();
     let sum = bench.sum();
@@ -200,8 +208,14 @@ fn a_replaced_version_lost_by_the_aggregator_is_named_in_the_ledger() {
 fn an_answer_for_a_newer_version_than_listed_is_not_fetched_twice() {
     let bench = Bench::new();
     let claim = bench.claim_one("a");
-    let settled =
-        Settled { claim, etag: "e2".into(), sha256: None, stamp: Some(7), outcome: Outcome::Acked { seq: 1 } };
+    let settled = Settled {
+        claim,
+        etag: "e2".into(),
+        sha256: None,
+        statement: None,
+        stamp: Some(7),
+        outcome: Outcome::Acked { seq: 1 },
+    };
     bench.checkpoint.settle(&[settled]).unwrap();
     assert!(bench.claim(vec![Listed { etag: "e2".into(), ..listed("a", DAY) }]).taken.is_empty());
 }

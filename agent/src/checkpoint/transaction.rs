@@ -3,29 +3,41 @@
 //! Owns that an entry never changes without its counters and its place in the index. On an error of the store the memory is
 //! ahead of the tree; the caller ends the process, and the next one reads the tree. Nothing is written before `commit`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
 use jiff::civil::Date;
+use orgtrail_event::digest::from_hex;
 
+use super::chain::Chain;
 use super::entry::{Entry, EntryKey, FolderId, State as Standing};
 use super::ledger::Row;
 use super::open::{self, IndexLine};
+use super::proof::RowId;
+use super::statement::Statement;
 use super::{Error, FolderState, State};
 
 pub(super) struct Transaction<'a> {
     tree: &'a sled::Tree,
-    state: &'a mut State,
+    pub(super) state: &'a mut State,
     batch: sled::Batch,
     /// Entries written in this transaction; `None` where one was removed.
     written: HashMap<EntryKey, Option<Entry>>,
     /// Rows as they were before this transaction touched them.
     rows_before: BTreeMap<usize, Row>,
+    chains_changed: BTreeSet<(FolderId, String)>,
 }
 
 impl<'a> Transaction<'a> {
     pub(super) fn new(tree: &'a sled::Tree, state: &'a mut State) -> Self {
-        Self { tree, state, batch: sled::Batch::default(), written: HashMap::new(), rows_before: BTreeMap::new() }
+        Self {
+            tree,
+            state,
+            batch: sled::Batch::default(),
+            written: HashMap::new(),
+            rows_before: BTreeMap::new(),
+            chains_changed: BTreeSet::new(),
+        }
     }
 
     pub(super) fn entry(&self, key: EntryKey) -> Result<Option<Entry>, Error> {
@@ -146,6 +158,80 @@ impl<'a> Transaction<'a> {
         self.delivered_end(0);
     }
 
+    /// A digest was verified: what it says is kept until all of it is accounted for.
+    pub(super) fn state(&mut self, folder: FolderId, statement: &Statement) -> Result<(), Error> {
+        let line = statement.line(folder);
+        if !self.tree.contains_key(&line)? {
+            *self.state.proofs.pending.entry(folder).or_default() += 1;
+        }
+        self.batch.insert(line, open::json(statement));
+        Ok(())
+    }
+
+    pub(super) fn restate(&mut self, folder: FolderId, statement: &Statement) {
+        self.batch.insert(statement.line(folder), open::json(statement));
+    }
+
+    /// All of it is accounted for.
+    pub(super) fn unstate(&mut self, folder: FolderId, statement: &Statement) {
+        self.batch.remove(statement.line(folder));
+        let pending = &mut self.state.proofs.pending;
+        if let Some(count) = pending.get_mut(&folder) {
+            *count -= 1;
+            if *count == 0 {
+                pending.remove(&folder);
+            }
+        }
+    }
+
+    pub(super) fn waits_from(&mut self, folder: FolderId, from: Option<i64>) {
+        match from {
+            Some(from) => self.state.proofs.waiting_from.insert(folder, from),
+            None => self.state.proofs.waiting_from.remove(&folder),
+        };
+    }
+
+    /// Changes the statement's chain, which begins with it where there is none.
+    pub(super) fn chain(&mut self, folder: FolderId, statement: &Statement, change: impl FnOnce(&mut Chain)) {
+        let key = (folder, statement.trail.clone());
+        change(self.state.proofs.chains.entry(key.clone()).or_insert_with(|| Chain::begin(statement)));
+        self.chains_changed.insert(key);
+    }
+
+    /// The object has the hash that a digest says: it is no gap any more.
+    pub(super) fn proved(&mut self, folder: FolderId, key: &str) {
+        let row = RowId(self.state.folders[folder.0 as usize].row);
+        let proofs = &mut self.state.proofs;
+        for digests in proofs.digest_folders.get(&row).into_iter().flatten() {
+            let chains = proofs.chains.range_mut((*digests, String::new())..).take_while(|((id, _), _)| id == digests);
+            for (name, chain) in chains {
+                if chain.proved(key) {
+                    self.chains_changed.insert(name.clone());
+                }
+            }
+        }
+    }
+
+    /// The hash that an object should have which is a gap: of a closed day, nothing else knows it.
+    pub(super) fn expected_of(&self, folder: FolderId, key: &str) -> Option<[u8; 32]> {
+        let row = RowId(self.state.folders[folder.0 as usize].row);
+        let proofs = &self.state.proofs;
+        let folders = proofs.digest_folders.get(&row)?;
+        let chains = proofs.chains.iter().filter(|((digests, _), _)| folders.contains(digests));
+        let expected = chains.into_iter().find_map(|(_, chain)| chain.expected(key))?;
+        from_hex(expected)?.try_into().ok()
+    }
+
+    /// A verified digest says this of the object.
+    pub(super) fn expect(&mut self, key: EntryKey, expected: [u8; 32]) -> Result<(), Error> {
+        if let Some(entry) = self.entry(key)? {
+            let entry = Entry { expected: Some(expected), ..entry };
+            self.batch.insert(&open::entry_key(key), entry.encode());
+            self.written.insert(key, Some(entry));
+        }
+        Ok(())
+    }
+
     pub(super) fn commit(mut self) -> Result<(), Error> {
         for (index, before) in &self.rows_before {
             let row = &self.state.rows[*index];
@@ -153,6 +239,11 @@ impl<'a> Transaction<'a> {
             self.state.progress = self.state.progress.replace(before, row);
             if row.ledger != before.ledger {
                 self.batch.insert(open::row_key(&row.key), open::json(&row.ledger));
+            }
+        }
+        for (folder, trail) in &self.chains_changed {
+            if let Some(chain) = self.state.proofs.chains.get(&(*folder, trail.clone())) {
+                self.batch.insert(open::chain_key(*folder, trail), open::json(chain));
             }
         }
         self.tree.apply_batch(self.batch)?;
@@ -196,6 +287,8 @@ impl<'a> Transaction<'a> {
             self.written.insert(key, Some(new));
         } else {
             folder.days.prune(day);
+            let row = RowId(folder.row);
+            self.state.proofs.ended(row, key, &new);
             self.batch.remove(&open::entry_key(key));
             self.written.insert(key, None);
         }

@@ -113,7 +113,7 @@ impl Stage {
         config: Config,
         once: bool,
         sources: Vec<Arc<Source>>,
-        context: Context,
+        context: Arc<Context>,
         inputs: Inputs,
     ) -> (Self, Handle) {
         let (quiet, face) = watch::channel(false);
@@ -121,7 +121,7 @@ impl Stage {
         let mut stage = Self {
             config,
             once,
-            context: Arc::new(context),
+            context,
             walks: BTreeMap::new(),
             walks_made: 0,
             places: HashMap::new(),

@@ -92,7 +92,7 @@ impl Bench {
         let (out, objects) = intake::channel(intake::Bounds { objects: 10_000, objects_per_key: 10_000 });
         let (epochs, moved) = watch::channel(0);
         let folders = Folders::default();
-        let context = Context {
+        let context = Arc::new(Context {
             checkpoint: Arc::clone(&checkpoint),
             folders: folders.clone(),
             clock: clock.clone(),
@@ -100,7 +100,7 @@ impl Bench {
             metrics: Metrics::register(&telemetry::Metrics::new("agent")),
             lists: Semaphore::new(Config::default().list_concurrency),
             out,
-        };
+        });
         let (changes, changed) = mpsc::channel(16);
         let inputs = Inputs { epochs: moved, changes: changed, awaited: 0 };
         let (stage, handle) = Stage::new(Config::default(), once, vec![Arc::new(source)], context, inputs);
@@ -143,7 +143,14 @@ impl Bench {
     fn deliver(&self, object: ObjectRef, seq: u64) {
         let ObjectRef { claim, etag, stamp, .. } = object;
         self.checkpoint
-            .settle(&[Settled { claim, etag, sha256: None, stamp: Some(stamp), outcome: Outcome::Acked { seq } }])
+            .settle(&[Settled {
+                claim,
+                etag,
+                sha256: None,
+                statement: None,
+                stamp: Some(stamp),
+                outcome: Outcome::Acked { seq },
+            }])
             .unwrap();
         self.checkpoint.delivered(seq + 1).unwrap();
     }
@@ -429,7 +436,14 @@ async fn another_epoch_brings_objects_back_at_once() {
     let ObjectRef { claim, etag, stamp, .. } = bench.next().await;
     bench
         .checkpoint
-        .settle(&[Settled { claim, etag, sha256: None, stamp: Some(stamp), outcome: Outcome::Acked { seq: 4 } }])
+        .settle(&[Settled {
+            claim,
+            etag,
+            sha256: None,
+            statement: None,
+            stamp: Some(stamp),
+            outcome: Outcome::Acked { seq: 4 },
+        }])
         .unwrap();
     bench.quiet().await;
     bench.checkpoint.new_epoch(7).unwrap();

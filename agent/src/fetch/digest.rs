@@ -22,6 +22,7 @@ use orgtrail_proto::VerifiedDigest;
 
 use super::inflate::Checked;
 use super::{Bad, Patience, Shared};
+use crate::checkpoint::{NamedDigest, Statement};
 use crate::object::ObjectRef;
 
 /// Reason of a digest without signature, algorithm, or the time that a backfill digest has.
@@ -34,6 +35,16 @@ const MOVED: &str = "digest_moved";
 const SIGNATURE: &str = "digest_signature";
 /// Reason of a digest whose public key never came.
 const KEY: &str = "digest_key";
+
+/// A digest whose signature holds.
+#[derive(Debug)]
+pub(super) struct Verified {
+    pub(super) checked: Checked,
+    /// For the aggregator.
+    pub(super) digest: VerifiedDigest,
+    /// For the checkpoint.
+    pub(super) statement: Box<Statement>,
+}
 
 /// A digest as it was fetched.
 #[derive(Debug)]
@@ -52,7 +63,7 @@ impl Shared {
         gzip: &Bytes,
         metadata: BTreeMap<String, String>,
         checked: Result<Checked, Bad>,
-    ) -> anyhow::Result<Option<Result<(Checked, VerifiedDigest), Bad>>> {
+    ) -> anyhow::Result<Option<Result<Verified, Bad>>> {
         let verdict = self.verdict(object, gzip, metadata, checked).await?;
         let outcome = match &verdict {
             None => "waiting",
@@ -80,7 +91,7 @@ impl Shared {
         gzip: &Bytes,
         metadata: BTreeMap<String, String>,
         checked: Result<Checked, Bad>,
-    ) -> anyhow::Result<Option<Result<(Checked, VerifiedDigest), Bad>>> {
+    ) -> anyhow::Result<Option<Result<Verified, Bad>>> {
         let bad = |reason, detail: String| Ok(Some(Err(Bad { reason, detail })));
         let checked = match checked {
             Ok(checked) => checked,
@@ -102,7 +113,8 @@ impl Shared {
         let made = metadata.get(BACKFILL_TIMESTAMP_METADATA).and_then(|time| time.parse::<Timestamp>().ok());
         let end = Timestamp::from_second(named.end.unix_seconds()).unwrap_or_default();
         let region = &named.folder.region;
-        let read = Read { key: object.key.clone(), home_region: named.home_region, gzip: gzip.clone(), metadata };
+        let read =
+            Read { key: object.key.clone(), home_region: named.home_region.clone(), gzip: gzip.clone(), metadata };
         let read = Arc::new(read);
         let mut verified = self.check(&read, keyring.known(region)).await?;
         if let Err(DigestFault::KeyNotFound { fingerprint, .. }) = &verified {
@@ -125,9 +137,16 @@ impl Shared {
             return bad(FORMAT, "something stands behind its first gzip member".into());
         }
         let signature = read.metadata.get(SIGNATURE_METADATA).cloned().unwrap_or_default();
+        let now = self.clock.now();
+        let verified_at = now.as_second();
+        let name =
+            NamedDigest { key: &object.key, trail: &named.trail, backfill: named.backfill, signature: &signature };
+        let Some(statement) = Statement::new(&name, &digest, now.as_millisecond()) else {
+            return bad(FORMAT, "its times are none".into());
+        };
         let public_key_fingerprint = digest.digest_public_key_fingerprint;
-        let verified_at = self.clock.now().as_second();
-        Ok(Some(Ok((checked, VerifiedDigest { signature, public_key_fingerprint, verified_at }))))
+        let digest = VerifiedDigest { signature, public_key_fingerprint, verified_at };
+        Ok(Some(Ok(Verified { checked, digest, statement: Box::new(statement) })))
     }
 
     /// Reads and verifies off the async threads.
@@ -160,12 +179,7 @@ impl Shared {
     }
 
     /// The digest's key is not listed: it may be, later.
-    fn without_key(
-        &self,
-        object: &ObjectRef,
-        fingerprint: &str,
-        made: Timestamp,
-    ) -> Option<Result<(Checked, VerifiedDigest), Bad>> {
+    fn without_key(&self, object: &ObjectRef, fingerprint: &str, made: Timestamp) -> Option<Result<Verified, Bad>> {
         let detail = format!("no public key with fingerprint {fingerprint} in digest_keys");
         let waits = match self.patience {
             Patience::None => false,

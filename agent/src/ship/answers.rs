@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use crate::checkpoint::{Checkpoint, Outcome, Settled};
 use crate::metrics::Metrics;
-use crate::object::Fetched;
+use crate::object::{Fetched, ObjectRef};
 use crate::quarantine::Aside;
 
 /// Longest wait that is taken from the aggregator at its word.
@@ -119,10 +119,11 @@ impl Answers {
                     continue;
                 }
             };
-            let Fetched { object, sha256, gzip: bytes, _permit, .. } = fetched;
+            let Fetched { object, sha256, statement, gzip: bytes, _permit, .. } = fetched;
             gzip.push((bytes, _permit));
             let stamp = object.freshness();
-            settled.push(Settled { claim: object.claim, etag: object.etag, sha256: Some(sha256), stamp, outcome });
+            let ObjectRef { claim, etag, .. } = object;
+            settled.push(Settled { claim, etag, sha256: Some(sha256), statement, stamp, outcome });
         }
         self.checkpoint.settle(&settled)?;
         self.metrics.resent.inc_by(left.again.len() as u64);

@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 
 use super::*;
 use crate::config::DigestKeys;
+use crate::status::Proved;
 
 /// The event crate's own golden digest: made with a throw-away key, verified with the AWS CLI's code and with OpenSSL.
 const GOLDEN: &str = include_str!("../../../../event/src/digest/golden_digest.json");
@@ -20,6 +21,8 @@ const VALUE: &str = "MIIBCgKCAQEAuMGik9/lVkl+b74POdQLMOG/JdZ6r0bVzyWdqzexEzPxD0k
 const SIGNATURE: &str = "a6ac88ff461e31224f26e70ae65131c9e0bed68c605b6a566701061b190b8d352957d18a812d75fb86f7c7e548fe8aad240d66e0a91501b65907abb7e25e28b91457689136c99f2a1a88b29d57a7360554e674c688ccb4d0f34e8b28e09896746cef77c47d4163a3e44068d0970fb3faa06d0bd763f7473950134886dd02e7c2eefbf21f4a7a7241fd3cb9d5c71e6f544a429535ff987469f887354a2d6cae26d1b2841db4097138f44036f65d1e78f2c287ba71e95fa22789ae4c5ad88f50d1dd8758acee8442060e4ed9f37caccbcc3b1dbec31b03d5f447ce3918488db1f1590e6a406ece55643823333b79066670fa3c5d04fe78b50f35eba97665046b40";
 const FINGERPRINT: &str = "2a34fabdffb91a6d74db62321c9e1d5f";
 const FOLDER: &str = "AWSLogs/111122223333/CloudTrail-Digest/us-east-2/2026/03/01";
+const LISTED: &str = "AWSLogs/111122223333/CloudTrail/us-east-2/2026/03/01/\
+                      111122223333_CloudTrail_us-east-2_20260301T1005Z_AbCdEf0123456789.json.gz";
 const NAME: &str = "111122223333_CloudTrail-Digest_us-east-2_demo_us-east-1_20260301T110000Z";
 
 fn keys_document() -> String {
@@ -57,6 +60,11 @@ impl Bench {
         store.put(key, Bytes::copy_from_slice(content), &PutOptions { metadata, ..Default::default() }).await.unwrap();
     }
 
+    /// The log file that the golden digest lists, where the digest lies.
+    async fn put_listed(&self, above: &str) {
+        self.put(&format!("{above}{LISTED}"), &Deflater::new(6).deflate(b"{\"Records\":[]}"), &[]).await;
+    }
+
     /// The golden digest under this key, with some of it replaced.
     async fn put_digest(&self, key: &str, content: &str) {
         let gzip = Deflater::new(6).deflate(content.as_bytes());
@@ -65,6 +73,7 @@ impl Bench {
 
     async fn put_golden(&self) {
         self.put_digest(&format!("{FOLDER}/{NAME}.json.gz"), GOLDEN).await;
+        self.put_listed("").await;
     }
 
     fn keys_path(&self) -> std::path::PathBuf {
@@ -96,15 +105,16 @@ async fn a_verified_digest_and_an_insight_file_are_shipped_and_accounted_for() {
     bench.put_golden().await;
     // A copy of the bucket below another prefix verifies too: what is signed is the original place.
     bench.put_digest(&format!("copies/{FOLDER}/{NAME}.json.gz"), GOLDEN).await;
+    bench.put_listed("copies/").await;
     let insight = "AWSLogs/111122223333/CloudTrail-Insight/eu-west-1/2024/05/02/\
                    111122223333_CloudTrail-Insight_eu-west-1_20240502T0005Z_Abcdef0123456789.json.gz";
     bench.put(insight, &Deflater::new(6).deflate(b"{\"Records\":[{}]}"), &[]).await;
     let outcome = bench.once().await;
-    assert_eq!((outcome.exit(), outcome.objects.listed, outcome.objects.delivered), (Exit::Ok, 5, 5), "{outcome}");
+    assert_eq!((outcome.exit(), outcome.objects.listed, outcome.objects.delivered), (Exit::Ok, 7, 7), "{outcome}");
     assert!(outcome.objects.is_conserved() && outcome.objects.skipped.is_empty());
     let taken = bench.taken();
     let (digests, others): (Vec<_>, Vec<_>) = taken.iter().partition(|object| object.reference.key.contains("-Digest"));
-    assert_eq!((digests.len(), others.len()), (2, 3));
+    assert_eq!((digests.len(), others.len()), (2, 5));
     assert!(others.iter().all(|object| object.digest.is_none()));
     assert!(others.iter().any(|object| object.reference.key == insight));
     for digest in digests {
@@ -117,7 +127,15 @@ async fn a_verified_digest_and_an_insight_file_are_shipped_and_accounted_for() {
         serde_json::from_value(read_status(&bench.dir.path().join("state")).unwrap().unwrap().value).unwrap();
     let newest = status.rows.iter().find(|row| row.region == "eu-west-1").unwrap().newest_stamp;
     assert_eq!(newest, Some("2024-05-01T00:01:00Z".parse::<jiff::Timestamp>().unwrap().as_second()), "log files' own");
-    assert!(status.rows.iter().filter(|row| row.region == "us-east-2").all(|row| row.newest_stamp.is_none()));
+    let second = |text: &str| text.parse::<jiff::Timestamp>().unwrap().as_second();
+    let row = status.rows.iter().find(|row| row.region == "us-east-2").unwrap();
+    assert_eq!(row.newest_stamp, Some(second("2026-03-01T10:05:00Z")), "not the digest's");
+    let proved: Vec<_> = status.completeness.iter().filter(|row| row.trail.as_deref() == Some("demo")).collect();
+    assert_eq!(proved.len(), 2, "the copy is a chain of its own");
+    assert_eq!((proved[0].digests, proved[0].log_files, &proved[0].gaps), (1, 1, &vec![]));
+    assert_eq!(proved[0].complete_until, Some(second("2026-03-01T11:00:00Z")));
+    assert_eq!(proved[0].proved, Proved::Overdue, "the next one should have come long ago");
+    assert!(status.completeness.iter().any(|row| row.region == "eu-west-1" && row.proved == Proved::Unprovable));
 }
 
 #[tokio::test]
@@ -167,7 +185,7 @@ async fn a_digest_without_its_key_goes_through_on_request_once_the_key_is_there(
         orgtrail_service::quarantine::Folder::open(&bench.dir.path().join("state/quarantine"), clock::system());
     assert_eq!(quarantine.request_retries(&Filter::default()).unwrap(), 1);
     let outcome = bench.once().await;
-    assert_eq!((outcome.exit(), outcome.objects.delivered, bench.taken().len()), (Exit::Ok, 1, 1), "{outcome}");
+    assert_eq!((outcome.exit(), outcome.objects.delivered, bench.taken().len()), (Exit::Ok, 2, 2), "{outcome}");
     assert!(outcome.objects.is_conserved());
 }
 
@@ -184,9 +202,9 @@ async fn digests_that_were_skipped_are_taken_once_their_keys_are_given() {
         App::build(config, options()).await.unwrap().run(CancellationToken::new()).await.unwrap()
     };
     let skipped = run(without).await.objects;
-    assert_eq!((skipped.listed, skipped.skipped.get("digest")), (1, Some(&1)));
+    assert_eq!((skipped.listed, skipped.skipped.get("digest")), (2, Some(&1)));
     let taken = run(bench.config()).await.objects;
-    assert_eq!((taken.listed, taken.changed, taken.delivered, taken.skipped.len()), (1, 0, 1, 0), "{taken:?}");
+    assert_eq!((taken.listed, taken.changed, taken.delivered, taken.skipped.len()), (2, 0, 2, 0), "{taken:?}");
     assert!(taken.is_conserved());
 }
 
@@ -197,11 +215,11 @@ async fn keys_that_cannot_be_read_hold_up_digests_alone_and_no_run_with_once() {
     bench.put_golden().await;
     let outcome = bench.once().await;
     let objects = &outcome.objects;
-    assert_eq!((outcome.exit(), objects.delivered, objects.in_flight), (Exit::Failed, 5, 1), "{outcome}");
+    assert_eq!((outcome.exit(), objects.delivered, objects.in_flight), (Exit::Failed, 6, 1), "{outcome}");
     assert!(objects.quarantined.is_empty() && objects.is_conserved(), "it may verify yet");
     std::fs::write(bench.keys_path(), keys_document()).unwrap();
     let outcome = bench.once().await;
-    assert_eq!((outcome.exit(), outcome.objects.delivered), (Exit::Ok, 6), "{outcome}");
+    assert_eq!((outcome.exit(), outcome.objects.delivered), (Exit::Ok, 7), "{outcome}");
 }
 
 /// Runs the agent until `done`, and gives what it says then.
@@ -241,16 +259,17 @@ async fn a_digest_waits_for_its_key_a_day_and_the_others_go_on() {
     bench.put_digest(&early, &unknown).await;
     bench.put_golden().await;
     let clock = Manual::new("2026-03-01T12:00:00Z".parse().unwrap());
-    let waiting = |status: &Status| status.objects.done == 1 && !status.degraded.is_empty();
+    let waiting = |status: &Status| status.objects.done == 2 && !status.degraded.is_empty();
     let status = runs_until(&bench, clock.clone(), waiting).await;
     let (part, reason) = status.degraded.iter().next().unwrap();
     assert!(part.contains("CloudTrail-Digest") && reason.contains(&"0".repeat(32)), "{part}: {reason}");
-    assert_eq!((status.objects.in_flight, status.objects.quarantined.len()), (1, 0));
+    assert_eq!((status.objects.in_flight, status.objects.quarantined.get("digest_key")), (1, None));
     clock.set("2026-03-02T11:59:00Z".parse().unwrap());
     let late = |status: &Status| !status.degraded.is_empty();
-    assert!(runs_until(&bench, clock.clone(), late).await.objects.quarantined.is_empty(), "26 hours are not over");
+    let quarantined = runs_until(&bench, clock.clone(), late).await.objects.quarantined;
+    assert!(!quarantined.contains_key("digest_key"), "26 hours are not over");
     clock.set("2026-03-02T12:01:00Z".parse().unwrap());
-    let status = runs_until(&bench, clock, |status| !status.objects.quarantined.is_empty()).await;
+    let status = runs_until(&bench, clock, |status| status.objects.quarantined.contains_key("digest_key")).await;
     assert_eq!(status.objects.quarantined.get("digest_key"), Some(&1));
     assert!(status.objects.is_conserved());
 }
@@ -302,9 +321,10 @@ async fn keys_are_asked_for_in_the_digests_own_region_and_once() {
     let bench = Bench::new().await;
     bench.put_golden().await;
     bench.put_digest(&format!("copies/{FOLDER}/{NAME}.json.gz"), GOLDEN).await;
+    bench.put_listed("copies/").await;
     let (endpoint, _serving, asked) = cloudtrail("200 OK", keys_document()).await;
     let outcome = once(asking(&bench, &endpoint)).await;
-    assert_eq!((outcome.exit(), outcome.objects.delivered), (Exit::Ok, 2), "{outcome}");
+    assert_eq!((outcome.exit(), outcome.objects.delivered), (Exit::Ok, 4), "{outcome}");
     let asked = asked.lock().unwrap();
     assert_eq!(asked.len(), 1, "{asked:?}");
     assert!(
@@ -323,7 +343,7 @@ async fn being_denied_the_keys_holds_up_digests_alone_and_no_run_with_once() {
     let (endpoint, _serving, asked) = cloudtrail("400 Bad Request", denied).await;
     let outcome = once(asking(&bench, &endpoint)).await;
     let objects = &outcome.objects;
-    assert_eq!((outcome.exit(), objects.delivered, objects.in_flight), (Exit::Failed, 3, 1), "{outcome}");
+    assert_eq!((outcome.exit(), objects.delivered, objects.in_flight), (Exit::Failed, 4, 1), "{outcome}");
     assert!(outcome.elapsed < Duration::from_secs(30), "{outcome}");
     assert!((1..=4).contains(&asked.lock().unwrap().len()), "it is not asked by every digest and every round");
 }
