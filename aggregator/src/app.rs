@@ -29,6 +29,7 @@ use crate::replay::{Board, Replays};
 use crate::seal::{Keeper, Seal};
 use crate::status::{Status, status};
 use crate::trail::cloudwatch_destination;
+use crate::usage::Publisher;
 use trail_tasks::{Common, TrailParts};
 
 /// A built aggregator: its folder is locked, its sockets are bound, nothing runs yet.
@@ -128,6 +129,8 @@ impl App {
         let (pages, cancel) = (self.pages(&status_file), self.cancel.clone());
         tasks.spawn("http", async move { Ok(self.http.serve(pages, cancel).await?) });
         tasks.spawn("status", status_file.clone().run(self.cancel.clone()));
+        let usage = Publisher::new(self.journal.clone(), self.state_dir.path());
+        tasks.spawn("usage", usage.clone().run(self.cancel.clone()));
         let cancel = self.cancel.clone();
         tasks.spawn("journal", async move { Ok(self.writer.run(cancel).await?) });
         if let Some(keeper) = self.keeper {
@@ -176,6 +179,7 @@ impl App {
             }
         }
         // Last, so that what was drained is counted; the folder stays locked until here.
+        tokio::task::spawn_blocking(move || usage.publish()).await??;
         tokio::task::spawn_blocking(move || status_file.write()).await??;
         drop(self.state_dir);
         ended

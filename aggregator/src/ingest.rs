@@ -9,6 +9,7 @@
 
 pub(crate) mod agents;
 mod assemble;
+mod naming;
 pub(crate) mod scan;
 
 use std::collections::BTreeMap;

@@ -14,13 +14,15 @@ pub mod digests;
 pub mod head;
 pub mod ledger;
 mod open;
+mod origins;
 pub(crate) mod outbox;
 pub mod runs;
 mod seen;
 mod store;
+mod usage;
 mod writer;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -36,6 +38,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::seal::{self, Seal};
+use crate::usage::Names;
 pub(crate) use advance::{Advance, DeliveredFile};
 pub(crate) use copy::{Copied, copy};
 use head::{Head, Lane};
@@ -133,6 +136,10 @@ pub struct Prepared {
     pub gzip: Bytes,
     /// gzip members of those bytes.
     pub members: u32,
+    /// Which trail of the source it was delivered by: location and folder.
+    pub origin: String,
+    /// The names of its records, each once.
+    pub names: Vec<Names>,
     /// Its readable records, in file order.
     pub records: Vec<Scanned>,
     /// Bad stretches of the file; each is in quarantine already (I10).
@@ -163,6 +170,8 @@ pub struct Scanned {
     pub len: u32,
     /// The trails whose selectors pass it over, a bit each.
     pub passed_by: u64,
+    /// Place of its names in [`Prepared::names`].
+    pub names: u32,
 }
 
 /// Answer to one object.
@@ -201,6 +210,9 @@ struct Shared {
     destinations: Vec<Destination>,
     trails: Vec<String>,
     outbox: outbox::Outbox,
+    usage: usage::Usage,
+    /// The trails of each origin, as far as digests name them.
+    origin_trails: Mutex<BTreeMap<String, BTreeSet<String>>>,
 }
 
 /// What was counted, and where the destinations stand, at one moment.
@@ -238,6 +250,8 @@ impl Journal {
         let mut payload_bytes = 0;
         open::for_each_head(&store, first, |_, head| payload_bytes += head.gzip_bytes)?;
         let outbox = outbox::Outbox::open(&store)?;
+        let usage = usage::Usage::open(&store, &ledger.ingested_total(), usage::Limits::default())?;
+        let origins = origins::Origins::open(&store)?;
         let digests = store.metas("digests/")?.into_iter().collect();
         let delivered = cursors.values().map(|cursor| cursor.seq).min().unwrap_or(next_seq);
         let shared = Arc::new(Shared {
@@ -257,10 +271,13 @@ impl Journal {
             destinations: settings.destinations.clone(),
             trails: settings.trails.clone(),
             outbox,
+            usage,
+            origin_trails: Mutex::new(origins.trails()),
         });
         // A few groups' worth: agents have their own windows, this only decouples scanning from fsync.
         let (sender, requests) = mpsc::channel(64);
-        let core = writer::Core { shared: Arc::clone(&shared), seen: seen::Seen::new(settings.dedup_memory), next_seq };
+        let seen = seen::Seen::new(settings.dedup_memory);
+        let core = writer::Core { shared: Arc::clone(&shared), seen, origins, next_seq };
         let writer = Writer { requests, core, commit_bytes: settings.commit_bytes };
         Ok((Self { shared, requests: sender }, writer))
     }
@@ -370,6 +387,11 @@ impl Journal {
     /// A copy of all counters and cursors, as of one moment.
     pub fn books(&self) -> Books {
         lock(&self.shared.books).clone()
+    }
+
+    /// The trails that digests say deliver to an origin, where there are any.
+    pub(crate) fn origin_trails(&self) -> BTreeMap<String, BTreeSet<String>> {
+        lock(&self.shared.origin_trails).clone()
     }
 
     /// How the journal fares.

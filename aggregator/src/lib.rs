@@ -19,6 +19,7 @@ pub mod replay;
 pub mod seal;
 pub mod status;
 mod trail;
+pub mod usage;
 
 pub use app::App;
 pub use config::Config;

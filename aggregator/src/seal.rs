@@ -237,6 +237,11 @@ impl Seal {
         Self(None)
     }
 
+    /// Whether anything is sealed.
+    pub(crate) fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// The value as it goes to disk.
     pub(crate) fn seal(&self, space: &str, key: &[u8], value: Bytes) -> Result<Bytes, Error> {
         let Some(ring) = &self.0 else { return Ok(value) };

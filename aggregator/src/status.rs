@@ -1,7 +1,7 @@
 //! What the aggregator says of itself: the record ledger, its trails, the journal. One struct for the state folder's
 //! `status.json`, the `/status` page and `orgtrail status`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use orgtrail_service::health::Report;
 use serde::{Deserialize, Serialize};
@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::journal::digests::DigestCount;
 use crate::journal::{Books, Journal};
 use crate::replay::job::JobSummary;
+use crate::usage::Count;
 
 /// All of it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -30,8 +31,20 @@ pub struct Status {
     pub quarantine: BTreeMap<String, u64>,
     /// Names of the agents that are connected.
     pub agents_connected: Vec<String>,
+    /// What of the usage ledger isn't in its files.
+    #[serde(default)]
+    pub usage: UsageStatus,
     /// What isn't as it should be.
     pub health: Report,
+}
+
+/// The usage ledger's part; its rows are in the files of `<state_dir>/usage`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct UsageStatus {
+    /// Records read that no row counts: of days that are not kept, or read before there was a usage ledger.
+    pub outside: Count,
+    /// The trails that digests say deliver to a source's folder.
+    pub trails: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// What came in.
@@ -165,6 +178,7 @@ pub(crate) fn status(
             seen_bytes: usage.seen_bytes,
         },
         replays: Vec::new(),
+        usage: UsageStatus { outside: journal.usage_outside(), trails: journal.origin_trails() },
         quarantine,
         agents_connected,
         health,

@@ -126,6 +126,14 @@ impl ObjectKey {
             Self::Digest(_) | Self::BackfillDigest(_) | Self::Foreign => None,
         }
     }
+
+    /// The key of a digest; none for everything else.
+    pub fn into_digest(self) -> Option<DigestKey> {
+        match self {
+            Self::Digest(key) | Self::BackfillDigest(key) => Some(key),
+            Self::Log(_) | Self::Insight(_) | Self::Foreign => None,
+        }
+    }
 }
 
 /// Tells what the object under `key` is. Total: every string has an answer. The `Display` of a parsed key is `key`,

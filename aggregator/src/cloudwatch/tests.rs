@@ -168,6 +168,7 @@ fn object(name: u32, records: &[Value]) -> Prepared {
             account: 111_122_223_333,
             len: u32::try_from(record.raw.len()).expect("short"),
             passed_by: 0,
+            names: 0,
         }
     });
     Prepared {
@@ -181,6 +182,8 @@ fn object(name: u32, records: &[Value]) -> Prepared {
         },
         place: (log_key.folder.account.clone(), log_key.folder.region.clone()),
         stamp: log_key.stamp.unix_seconds(),
+        origin: String::new(),
+        names: vec![crate::usage::Names::unreadable("111122223333")],
         records: scanned.collect(),
         gzip: Deflater::new(1).deflate(&json).into(),
         members: 1,

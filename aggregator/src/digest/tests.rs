@@ -104,6 +104,8 @@ impl Bench {
             stamp: 0,
             gzip: Bytes::new(),
             members: 1,
+            origin: String::new(),
+            names: vec![],
             records: vec![],
             bad_records: 0,
             damage: None,

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use orgtrail_event::digest::{Digest, SourceDigest, sha256_hex};
 use orgtrail_event::gzip::Inflater;
-use orgtrail_event::key::{DigestKey, LogKey, ObjectKey, classify};
+use orgtrail_event::key::{DigestKey, Folder, LogKey, ObjectKey, classify};
 use orgtrail_event::log_file::{self, Item, Limits};
 use orgtrail_event::record::identity;
 use orgtrail_event::selector::Selection;
 use orgtrail_proto::{Object, VerifiedDigest};
 use ring::digest::{SHA256, digest};
 
+use super::naming::Naming;
 use crate::deliver::encode::Times;
 use crate::journal::{Prepared, Scanned, record_account};
 
@@ -135,12 +136,15 @@ impl Scanner {
             Err(error) => return Scan::Reject(Rejection { reason: "digest_format", detail: error.to_string() }),
         };
         let source_digest = source_digest(&object, &digest, &self.json, verified);
+        let origin = origin(&object.reference.source, &key.folder);
         let prepared = Prepared {
             place: (key.folder.account.clone(), key.folder.region.clone()),
             stamp: key.end.unix_seconds(),
             reference: object.reference,
             gzip: object.gzip,
             members: inflated.members,
+            origin,
+            names: Vec::new(),
             records: Vec::new(),
             bad_records: 0,
             damage: None,
@@ -170,6 +174,7 @@ impl Scanner {
         let mut records = Vec::new();
         let mut bad = Vec::new();
         let mut times = Times::default();
+        let mut naming = Naming::default();
         let (folder_account, region) = (&log_key.folder.account, &log_key.folder.region);
         for item in reader {
             match item {
@@ -186,6 +191,7 @@ impl Scanner {
                         account: record_account(account, folder_account),
                         len: u32::try_from(record.raw.len()).unwrap_or(u32::MAX),
                         passed_by,
+                        names: naming.place(&record.header, folder_account),
                     });
                 }
                 Item::Bad(stretch) => {
@@ -199,12 +205,15 @@ impl Scanner {
                 }
             }
         }
+        let origin = origin(&object.reference.source, &log_key.folder);
         let prepared = Prepared {
             reference: object.reference,
             place: (folder_account.clone(), region.clone()),
             stamp: log_key.stamp.unix_seconds(),
             gzip: object.gzip,
             members: inflated.members,
+            origin,
+            names: naming.into_names(),
             records,
             bad_records: bad.len() as u64,
             damage: damage(&bad),
@@ -215,6 +224,14 @@ impl Scanner {
         };
         Scan::Object(Box::new(prepared), bad)
     }
+}
+
+/// Where a trail of the source delivers to: what stands above the accounts.
+fn origin(source: &str, folder: &Folder) -> String {
+    let path = folder.path();
+    // The slash at its end, region, kind and account are the last four.
+    let above = path.rsplitn(5, '/').nth(4).unwrap_or_default();
+    format!("{}/{above}", source.trim_end_matches('/'))
 }
 
 /// What our digests carry of a source's.

@@ -33,8 +33,8 @@ pub(crate) fn account_code(account: &str) -> u64 {
 pub(crate) enum Verdict {
     /// Never seen within the window.
     New,
-    /// The same record was seen.
-    Duplicate,
+    /// The same record was seen, and came from there: see `origins`.
+    Duplicate(u16),
     /// Another record carried this eventID. Kept and reported: dropping it would lose an event without a word.
     SameIdOtherBytes,
 }
@@ -42,26 +42,67 @@ pub(crate) enum Verdict {
 /// About 24 bytes of identity, a control byte and the load factor.
 const BYTES_PER_IDENTITY: u64 = 34;
 
+/// 48 bits of a record's content, which is plenty among records of one id, and 16 bits of where it came from, which makes
+/// no difference.
+#[derive(Debug, Clone, Copy)]
+struct Content(u64);
+
+impl Content {
+    const BITS: u32 = 48;
+
+    fn new(content: u64, origin: u16) -> Self {
+        Self(u64::from(origin) << Self::BITS | content & ((1 << Self::BITS) - 1))
+    }
+
+    fn origin(self) -> u16 {
+        u16::try_from(self.0 >> Self::BITS).expect("16 bits are left")
+    }
+
+    fn bits(self) -> u64 {
+        self.0 & ((1 << Self::BITS) - 1)
+    }
+}
+
+impl PartialEq for Content {
+    fn eq(&self, other: &Self) -> bool {
+        self.bits() == other.bits()
+    }
+}
+
+impl Eq for Content {}
+
+impl std::hash::Hash for Content {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.bits().hash(state);
+    }
+}
+
 #[derive(Debug, Default)]
 struct Bucket {
     /// eventIDs are random already, so a quick hash will do.
-    contents: HashMap<[u8; 16], u64, xxhash_rust::xxh3::Xxh3DefaultBuilder>,
+    contents: HashMap<[u8; 16], Content, xxhash_rust::xxh3::Xxh3DefaultBuilder>,
     /// Further contents under an id that stands in `contents` already.
-    others: HashSet<([u8; 16], u64)>,
+    others: HashSet<([u8; 16], Content)>,
     touched: u64,
 }
 
 impl Bucket {
-    fn insert(&mut self, identity: &Identity) -> Verdict {
+    fn insert(&mut self, identity: &Identity, origin: u16) -> Verdict {
         use std::collections::hash_map::Entry;
+        let content = Content::new(identity.content, origin);
         match self.contents.entry(identity.id) {
             Entry::Vacant(vacant) => {
-                vacant.insert(identity.content);
+                vacant.insert(content);
                 Verdict::New
             }
-            Entry::Occupied(known) if *known.get() == identity.content => Verdict::Duplicate,
-            Entry::Occupied(_) if self.others.insert((identity.id, identity.content)) => Verdict::SameIdOtherBytes,
-            Entry::Occupied(_) => Verdict::Duplicate,
+            Entry::Occupied(known) if *known.get() == content => Verdict::Duplicate(known.get().origin()),
+            Entry::Occupied(_) => match self.others.get(&(identity.id, content)) {
+                Some((_, known)) => Verdict::Duplicate(known.origin()),
+                None => {
+                    self.others.insert((identity.id, content));
+                    Verdict::SameIdOtherBytes
+                }
+            },
         }
     }
 
@@ -99,17 +140,18 @@ impl Seen {
         }
     }
 
-    /// Looks one record up and remembers it. `load` reads the bucket's identities from the store.
+    /// Looks one record, which comes from `origin`, up and remembers it. `load` reads the bucket's identities from the store.
     pub(crate) fn insert<E>(
         &mut self,
         key: BucketKey,
         identity: &Identity,
-        load: impl FnOnce(BucketKey) -> Result<Vec<Identity>, E>,
+        origin: u16,
+        load: impl FnOnce(BucketKey) -> Result<Vec<(Identity, u16)>, E>,
     ) -> Result<Verdict, E> {
         if !self.buckets.contains_key(&key) {
             let mut bucket = Bucket::default();
-            for known in load(key)? {
-                bucket.insert(&known);
+            for (known, origin) in load(key)? {
+                bucket.insert(&known, origin);
             }
             self.loads += 1;
             self.bytes += bucket.bytes();
@@ -119,8 +161,8 @@ impl Seen {
             self.buckets.insert(key, bucket);
         }
         let bucket = self.buckets.get_mut(&key).expect("inserted above");
-        let verdict = bucket.insert(identity);
-        if verdict != Verdict::Duplicate {
+        let verdict = bucket.insert(identity, origin);
+        if !matches!(verdict, Verdict::Duplicate(_)) {
             self.bytes += BYTES_PER_IDENTITY;
         }
         // Only the order matters, so one touch per run of records of the same bucket is enough.
@@ -175,7 +217,7 @@ mod tests {
         Identity { id: [n; 16], content }
     }
 
-    fn nothing(_: BucketKey) -> Result<Vec<Identity>, ()> {
+    fn nothing(_: BucketKey) -> Result<Vec<(Identity, u16)>, ()> {
         Ok(Vec::new())
     }
 
@@ -184,18 +226,18 @@ mod tests {
     #[test]
     fn same_id_over_other_bytes_is_kept_once() {
         let mut seen = Seen::new(1 << 20);
-        assert_eq!(seen.insert(HOUR, &id(1, 10), nothing), Ok(Verdict::New));
-        assert_eq!(seen.insert(HOUR, &id(1, 10), nothing), Ok(Verdict::Duplicate));
-        assert_eq!(seen.insert(HOUR, &id(1, 11), nothing), Ok(Verdict::SameIdOtherBytes));
-        assert_eq!(seen.insert(HOUR, &id(1, 11), nothing), Ok(Verdict::Duplicate));
+        assert_eq!(seen.insert(HOUR, &id(1, 10), 3, nothing), Ok(Verdict::New));
+        assert_eq!(seen.insert(HOUR, &id(1, 10), 3, nothing), Ok(Verdict::Duplicate(3)));
+        assert_eq!(seen.insert(HOUR, &id(1, 11), 3, nothing), Ok(Verdict::SameIdOtherBytes));
+        assert_eq!(seen.insert(HOUR, &id(1, 11), 3, nothing), Ok(Verdict::Duplicate(3)));
     }
 
     #[test]
     fn accounts_and_hours_are_apart() {
         let mut seen = Seen::new(1 << 20);
-        assert_eq!(seen.insert(HOUR, &id(1, 10), nothing), Ok(Verdict::New));
+        assert_eq!(seen.insert(HOUR, &id(1, 10), 3, nothing), Ok(Verdict::New));
         for other in [BucketKey { hour: 8, ..HOUR }, BucketKey { account: 1, ..HOUR }] {
-            assert_eq!(seen.insert(other, &id(1, 10), nothing), Ok(Verdict::New));
+            assert_eq!(seen.insert(other, &id(1, 10), 3, nothing), Ok(Verdict::New));
         }
     }
 
@@ -204,12 +246,12 @@ mod tests {
         let mut seen = Seen::new(200);
         let key = |hour| BucketKey { hour, account: 1 };
         for hour in 0..10 {
-            assert_eq!(seen.insert(key(hour), &id(1, 1), nothing), Ok(Verdict::New));
+            assert_eq!(seen.insert(key(hour), &id(1, 1), 3, nothing), Ok(Verdict::New));
         }
         seen.shrink();
         assert!(seen.bytes() <= 400, "{} bytes", seen.bytes());
-        let stored = |_| Ok::<_, ()>(vec![id(1, 1)]);
-        assert_eq!(seen.insert(key(0), &id(1, 1), stored), Ok(Verdict::Duplicate));
+        let stored = |_| Ok::<_, ()>(vec![(id(1, 1), 5)]);
+        assert_eq!(seen.insert(key(0), &id(1, 1), 2, stored), Ok(Verdict::Duplicate(5)));
         assert_eq!(seen.loads, 11);
     }
 
@@ -219,7 +261,7 @@ mod tests {
         let mut hour = 0;
         for _ in 0..3 {
             while !seen.has_outgrown() {
-                seen.insert(BucketKey { hour, account: 1 }, &id(1, 1), nothing).expect("nothing to load");
+                seen.insert(BucketKey { hour, account: 1 }, &id(1, 1), 3, nothing).expect("nothing to load");
                 hour += 1;
             }
             assert!(seen.bytes() <= 20_200, "{} bytes", seen.bytes());
@@ -233,7 +275,7 @@ mod tests {
         let mut seen = Seen::new(0);
         for hour in 0..50 {
             for n in 0..20 {
-                seen.insert(BucketKey { hour, account: 1 }, &id(n, 1), nothing).expect("nothing to load");
+                seen.insert(BucketKey { hour, account: 1 }, &id(n, 1), 3, nothing).expect("nothing to load");
             }
         }
         for hour in 0..50 {

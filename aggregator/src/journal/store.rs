@@ -4,13 +4,15 @@
 //! |---|---|---|
 //! | `heads` | seq | [`Head`] |
 //! | `payloads` | seq | the object's gzip bytes; values separated from keys |
-//! | `seen` | hour, account, seq | packed identities that the object was the first to bring |
+//! | `seen` | hour, account, seq | packed identities that the object was the first to bring, and its origin |
 //! | `known` | hash of source, key and etag | seq, damage: an object that was taken already |
 //! | `expiry` | seq | when it was taken, and what `seen` and `known` hold because of it |
 //! | `files` | trail, account, region, stamp, key | a delivered file that no digest lists yet |
 //! | `custody` | trail, account, region, seq | a verified source digest that no digest of the trail names yet |
 //! | `outbox` | trail, number | a notification that was not published yet |
-//! | `meta` | words | next seq, cursors, plans, the ledger, digest chains |
+//! | `usage` | day, hash of names | a row of the usage ledger |
+//! | `usage_log` | number | counts that are in no row yet |
+//! | `meta` | words | next seq, cursors, plans, the ledger, digest chains, origins |
 //!
 //! With a [`Seal`], every value is sealed as it is inserted and opened as it is read (I9), each in one place of this file; what
 //! is told in the clear are the keys of this table: accounts, regions, hours, names of trails and objects, and hashes.
@@ -18,6 +20,7 @@
 //! Crash: a fjall batch is atomic over keyspaces; what isn't fsynced was never acknowledged (I2). A failed write poisons the
 //! database, and with it the process.
 
+use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
@@ -30,6 +33,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::head::Head;
+use super::origins::UNKNOWN;
 use super::seen::BucketKey;
 use super::{Error, Seq};
 use crate::seal::{self, Seal};
@@ -60,10 +64,12 @@ pub(crate) struct Store {
     files: Keyspace,
     custody: Keyspace,
     outbox: Keyspace,
+    usage: Keyspace,
+    usage_log: Keyspace,
     meta: Keyspace,
 }
 
-/// The keyspaces that hold work for others than the destinations: rows under keys that begin with a trail's name.
+/// The keyspaces that hold what others than the destinations work with, mostly under keys that begin with a trail's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Space {
     /// Delivered files that no digest lists yet.
@@ -72,6 +78,10 @@ pub(crate) enum Space {
     Custody,
     /// Notifications that were not published yet.
     Outbox,
+    /// Rows of the usage ledger, under keys that begin with their day.
+    Usage,
+    /// Counts that are in no row yet.
+    UsageLog,
 }
 
 /// What an object left behind for deduplication, to be removed when the window has passed.
@@ -117,6 +127,8 @@ impl Store {
                 files: db.keyspace("files", small)?,
                 custody: db.keyspace("custody", small)?,
                 outbox: db.keyspace("outbox", small)?,
+                usage: db.keyspace("usage", small)?,
+                usage_log: db.keyspace("usage_log", small)?,
                 meta: db.keyspace("meta", small)?,
                 db,
                 dir: dir.into(),
@@ -150,16 +162,19 @@ impl Store {
         value.ok_or_else(|| Error::Corrupt(format!("payload of seq {seq} is not there")))
     }
 
-    pub(crate) fn seen(&self, bucket: BucketKey) -> Result<Vec<Identity>, Error> {
+    /// What is remembered of a bucket, with the number of where it came from.
+    pub(crate) fn seen(&self, bucket: BucketKey) -> Result<Vec<(Identity, u16)>, Error> {
         let mut identities = Vec::new();
         for guard in self.seen.prefix(bucket_prefix(bucket)) {
             let (_, value) = self.opened(&self.seen, guard, "read seen records")?;
-            for packed in value.chunks_exact(IDENTITY_BYTES) {
+            let packed = value.chunks_exact(IDENTITY_BYTES);
+            // Absent from what was written before origins were kept.
+            let origin = packed.remainder().try_into().map_or(UNKNOWN, u16::from_be_bytes);
+            for packed in packed {
                 let (id, content) = packed.split_at(16);
-                identities.push(Identity {
-                    id: id.try_into().expect("16 bytes"),
-                    content: u64::from_be_bytes(content.try_into().expect("8 bytes")),
-                });
+                let id = id.try_into().expect("16 bytes");
+                let content = u64::from_be_bytes(content.try_into().expect("8 bytes"));
+                identities.push((Identity { id, content }, origin));
             }
         }
         Ok(identities)
@@ -221,11 +236,32 @@ impl Store {
         Ok(rows)
     }
 
+    /// One row.
+    pub(crate) fn row<T: DeserializeOwned>(&self, space: Space, key: &[u8]) -> Result<Option<T>, Error> {
+        let value = self.get(self.space(space), key, "read a row")?;
+        value.map(|value| decode(&value, "a row")).transpose()
+    }
+
+    /// The days that rows are of, where keys begin with one.
+    pub(crate) fn days(&self, space: Space) -> Result<BTreeSet<u32>, Error> {
+        let mut days = BTreeSet::new();
+        let mut from = Bound::Unbounded;
+        while let Some(guard) = self.space(space).range((from, Bound::Unbounded)).next() {
+            let key = guard.key().map_err(Error::engine("read rows"))?;
+            let Some(day) = key.first_chunk().map(|day| u32::from_be_bytes(*day)) else { break };
+            days.insert(day);
+            from = Bound::Included((day + 1).to_be_bytes().to_vec());
+        }
+        Ok(days)
+    }
+
     fn space(&self, space: Space) -> &Keyspace {
         match space {
             Space::Files => &self.files,
             Space::Custody => &self.custody,
             Space::Outbox => &self.outbox,
+            Space::Usage => &self.usage,
+            Space::UsageLog => &self.usage_log,
         }
     }
 
@@ -268,9 +304,9 @@ impl Store {
         Ok(self.seal.keep_only(needed)?)
     }
 
-    fn keyspaces(&self) -> [&Keyspace; 9] {
-        let Self { heads, payloads, seen, known, expiry, files, custody, outbox, meta, .. } = self;
-        [meta, heads, payloads, seen, known, expiry, files, custody, outbox]
+    fn keyspaces(&self) -> [&Keyspace; 11] {
+        let Self { heads, payloads, seen, known, expiry, files, custody, outbox, usage, usage_log, meta, .. } = self;
+        [meta, heads, payloads, seen, known, expiry, files, custody, outbox, usage, usage_log]
     }
 
     fn get(&self, keyspace: &Keyspace, key: &[u8], action: &'static str) -> Result<Option<Bytes>, Error> {
@@ -332,14 +368,15 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// `identities` are what the object `seq` was the first to bring into `bucket`.
-    pub(crate) fn put_seen(&mut self, bucket: BucketKey, seq: Seq, identities: &mut [Identity]) {
+    /// `identities` are what the object `seq`, which came from `origin`, was the first to bring into `bucket`.
+    pub(crate) fn put_seen(&mut self, bucket: BucketKey, seq: Seq, origin: u16, identities: &mut [Identity]) {
         identities.sort_unstable_by_key(|identity| identity.id);
-        let mut packed = Vec::with_capacity(identities.len() * IDENTITY_BYTES);
+        let mut packed = Vec::with_capacity(identities.len() * IDENTITY_BYTES + 2);
         for identity in identities.iter() {
             packed.extend_from_slice(&identity.id);
             packed.extend_from_slice(&identity.content.to_be_bytes());
         }
+        packed.extend_from_slice(&origin.to_be_bytes());
         self.insert(&self.store.seen, &seen_key(bucket, seq), packed);
     }
 

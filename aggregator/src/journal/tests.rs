@@ -6,6 +6,7 @@ use orgtrail_event::key::classify;
 use orgtrail_service::clock::Manual;
 
 use super::*;
+use crate::usage::{Class, Table};
 
 const DAY: i64 = 86_400;
 
@@ -57,6 +58,11 @@ fn open(settings: &Settings) -> Opened {
     Opened { journal, clock, cancel, writer }
 }
 
+fn names(name: &str) -> Names {
+    let (account, source) = ("111122223333".to_owned(), "s3.amazonaws.com".to_owned());
+    Names { table: Table::Events, account, source, name: name.to_owned(), class: Class::Data }
+}
+
 /// An object whose records have these ids; each record's content is its id.
 fn object(name: u8, ids: &[u8]) -> Prepared {
     object_with(name, &ids.iter().map(|id| (*id, u64::from(*id))).collect::<Vec<_>>())
@@ -80,6 +86,8 @@ fn object_with(name: u8, records: &[(u8, u64)]) -> Prepared {
         stamp,
         gzip: Bytes::from(vec![name; 50]),
         members: 1,
+        origin: "file:///b/AWSLogs".to_owned(),
+        names: vec![names("GetObject")],
         records: records
             .iter()
             .map(|(id, content)| Scanned {
@@ -88,6 +96,7 @@ fn object_with(name: u8, records: &[(u8, u64)]) -> Prepared {
                 account: 111_122_223_333,
                 len: 10,
                 passed_by: 0,
+                names: 0,
             })
             .collect(),
         bad_records: 0,
@@ -282,8 +291,14 @@ async fn a_journal_whose_records_were_all_delivered_stays_small_on_disk() {
         big.reference.etag = round.to_string();
         let mut id = [0; 16];
         id[..8].copy_from_slice(&round.to_be_bytes());
-        big.records =
-            vec![Scanned { identity: Identity { id, content: 1 }, hour: 1, account: 1, len: 10, passed_by: 0 }];
+        big.records = vec![Scanned {
+            identity: Identity { id, content: 1 },
+            hour: 1,
+            account: 1,
+            len: 10,
+            passed_by: 0,
+            names: 0,
+        }];
         big.gzip = (0..1 << 20).map(|n: u64| (n.wrapping_mul(round + 7) >> 5) as u8).collect::<Vec<_>>().into();
         let seqs = opened.append(vec![big]).await;
         opened.journal.advance("t", to(seqs[0] + 1)).expect("advanced");
@@ -399,4 +414,68 @@ async fn records_of_hours_long_past_are_compared_among_themselves_over_crashes_a
     assert_eq!((total.read, total.duplicate, total.objects_again), (600, 400, 100));
     assert_eq!(opened.journal.cursor("t").pending, 200);
     opened.close().await;
+}
+
+/// All rows of a table, over all days that were told.
+fn usage(journal: &Journal, table: Table) -> Vec<crate::usage::Row> {
+    // 2024 to 2027.
+    let rows = (20_000..21_000).flat_map(|day| journal.usage_of(day).expect("read"));
+    rows.filter(|row| row.names.table == table).collect()
+}
+
+#[tokio::test]
+async fn the_usage_ledger_says_of_each_record_that_was_read_what_it_was() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let opened = open(&settings(dir.path(), &["t"]));
+    let mut first = object(1, &[1, 2, 3]);
+    first.names.push(names("PutObject"));
+    first.records[2].names = 1;
+    first.bad_records = 2;
+    let mut second = object(2, &[2, 3, 4]);
+    second.origin = "file:///b/AWSLogs/o-1".to_owned();
+    opened.append(vec![first, second]).await;
+    let check = |journal: &Journal| {
+        let read = journal.books().ledger.ingested_total();
+        let rows = usage(journal, Table::Events);
+        let sum = |of: fn(&crate::usage::Count) -> u64| rows.iter().map(|row| of(&row.count)).sum::<u64>();
+        assert_eq!((sum(|count| count.events), sum(|count| count.duplicates)), (read.read, read.duplicate));
+        let told: Vec<_> =
+            rows.iter().map(|row| (row.names.name.as_str(), row.count.events, row.count.bytes)).collect();
+        assert_eq!(told, [("-", 2, 0), ("GetObject", 5, 50), ("PutObject", 1, 10)]);
+        let copies = usage(journal, Table::Copies);
+        assert_eq!(copies.len(), 1, "{copies:?}");
+        let Names { source, name, class, .. } = &copies[0].names;
+        assert_eq!(
+            (source.as_str(), name.as_str(), *class),
+            ("file:///b/AWSLogs", "file:///b/AWSLogs/o-1", Class::Data)
+        );
+        assert_eq!((copies[0].count.events, copies[0].count.bytes), (2, 20));
+        assert_eq!(journal.usage_outside(), crate::usage::Count::default());
+    };
+    check(&opened.journal);
+    opened.close().await;
+    let opened = open(&settings(dir.path(), &["t"]));
+    check(&opened.journal);
+    // Offered again, and replayed: read once.
+    let mut replayed = object(1, &[1, 2, 3]);
+    replayed.replay_to = Some("t".into());
+    let again = Prepared { origin: "file:///b/AWSLogs/o-1".into(), ..object(2, &[2, 3, 4]) };
+    opened.append(vec![again, replayed]).await;
+    check(&opened.journal);
+    opened.close().await;
+}
+
+#[tokio::test]
+async fn who_brought_the_first_copy_is_known_after_a_restart_and_when_memory_was_short() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let settings = Settings { dedup_memory: 1, ..settings(dir.path(), &["t"]) };
+    for (name, origin) in [(1, "s3://a/AWSLogs"), (2, "s3://b/AWSLogs"), (3, "s3://c/AWSLogs")] {
+        let opened = open(&settings);
+        opened.append(vec![Prepared { origin: origin.into(), ..object(name, &[1, 2]) }]).await;
+        let copies = usage(&opened.journal, Table::Copies);
+        let pairs: Vec<_> = copies.iter().map(|row| (row.names.source.as_str(), row.names.name.as_str())).collect();
+        let expected = [("s3://a/AWSLogs", "s3://b/AWSLogs"), ("s3://a/AWSLogs", "s3://c/AWSLogs")];
+        assert_eq!(pairs, expected[..usize::from(name) - 1]);
+        opened.close().await;
+    }
 }

@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use orgtrail_event::key::classify;
 use orgtrail_event::record::Identity;
 use ring::digest::{SHA256, digest};
 use tokio::sync::{mpsc, oneshot};
@@ -15,9 +16,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::head::Head;
 use super::ledger::{Ingested, Place};
+use super::origins::Origins;
 use super::seen::{BucketKey, Seen, Verdict, account_code};
 use super::store::{Batch, Expiry, Known};
-use super::{Appended, Error, Prepared, Scanned, Seq, Shared};
+use super::usage::Brought;
+use super::{Appended, Error, Prepared, Scanned, Seq, Shared, lock};
+use crate::usage::{Count, Names, Table, day_number};
 
 /// Objects that are to be appended together, and whom to tell.
 pub(super) struct Append {
@@ -36,6 +40,7 @@ pub struct Writer {
 pub(super) struct Core {
     pub(super) shared: Arc<Shared>,
     pub(super) seen: Seen,
+    pub(super) origins: Origins,
     pub(super) next_seq: Seq,
 }
 
@@ -80,6 +85,9 @@ struct Group<'a> {
     batch: Batch<'a>,
     ledger: HashMap<Place, Ingested>,
     known: HashMap<[u8; 16], Known>,
+    usage: Brought,
+    /// Whether a digest named a trail that nobody knew of.
+    has_trail: bool,
     kept: u64,
     payload_bytes: u64,
     id_conflicts: Vec<String>,
@@ -91,6 +99,8 @@ impl<'a> Group<'a> {
             batch: shared.store.batch(),
             ledger: HashMap::new(),
             known: HashMap::new(),
+            usage: Brought::default(),
+            has_trail: false,
             kept: 0,
             payload_bytes: 0,
             id_conflicts: Vec::new(),
@@ -125,12 +135,18 @@ impl Core {
     /// Writes what was gathered; it is on disk when this returns.
     fn write(&mut self, group: Group<'_>) -> Result<(), Error> {
         let shared = &self.shared;
-        let Group { mut batch, ledger, kept, payload_bytes, id_conflicts, .. } = group;
+        let Group { mut batch, ledger, usage, has_trail, kept, payload_bytes, id_conflicts, .. } = group;
+        let today = day_number(shared.clock.now().as_second());
+        let usage = shared.usage.put(&mut batch, usage, today);
         batch.put_meta("next_seq", &self.next_seq);
         for (place, row) in &ledger {
             batch.put_meta(&format!("ingested/{}/{}", place.0, place.1), row);
         }
         batch.commit()?;
+        shared.usage.committed(usage, &shared.store, today)?;
+        if has_trail {
+            *lock(&shared.origin_trails) = self.origins.trails();
+        }
         shared.committed(self.next_seq, ledger, kept, payload_bytes);
         self.seen.shrink();
         shared.seen_bytes.store(self.seen.bytes(), std::sync::atomic::Ordering::Relaxed);
@@ -157,12 +173,13 @@ impl Core {
         let seq = self.next_seq;
         self.next_seq += 1;
         let mut head = Head::new(&object.reference);
-        let mut choice = Choice::new(&mut self.seen, &shared);
+        let origin = self.origins.number(&mut group.batch, &object.origin);
+        let mut choice = Choice::new(&mut self.seen, &shared, origin, object.names.len());
         for (ordinal, record) in object.records.iter().enumerate() {
             let ordinal = u32::try_from(ordinal).expect("a file holds fewer than 2^32 records");
             choice.take(&mut head, ordinal, record, object.replay_to.is_none())?;
         }
-        let Choice { mut fresh, conflicts, .. } = choice;
+        let Choice { mut fresh, conflicts, counts, copies, .. } = choice;
         if conflicts > 0 {
             group.id_conflicts.push(format!("{}/{}", head.source, head.key));
         }
@@ -172,11 +189,12 @@ impl Core {
         head.lane = object.lane;
         if object.replay_to.is_none() {
             count(row, &object, &head, conflicts);
+            tell(&mut group.usage, &object, &counts, &copies, &self.origins);
         }
 
         let mut expiry = Expiry { taken_at: shared.clock.now().as_second(), known: known_key, buckets: Vec::new() };
         for (bucket, identities) in &mut fresh {
-            group.batch.put_seen(*bucket, seq, identities);
+            group.batch.put_seen(*bucket, seq, origin, identities);
             expiry.buckets.push((bucket.hour, bucket.account));
         }
         if head.kept > 0 {
@@ -188,6 +206,9 @@ impl Core {
         group.batch.put_head(seq, &head);
         if let Some(digest) = &object.source_digest {
             shared.put_custody(&mut group.batch, &object.place, seq, digest);
+            if let Some(key) = classify(&digest.key).into_digest() {
+                group.has_trail |= self.origins.delivers(&mut group.batch, origin, &key.trail);
+            }
         }
         let known = Known { seq, damage: object.damage.clone() };
         group.batch.put_known(&known_key, &known);
@@ -226,18 +247,31 @@ struct Choice<'a> {
     shared: &'a Shared,
     fresh: HashMap<BucketKey, Vec<Identity>>,
     conflicts: u64,
+    origin: u16,
+    /// By the records' names.
+    counts: Vec<Count>,
+    /// Duplicates by where the first copy came from, and their names.
+    copies: HashMap<(u16, u32), Count>,
 }
 
 impl<'a> Choice<'a> {
-    fn new(seen: &'a mut Seen, shared: &'a Shared) -> Self {
-        Self { seen, shared, fresh: HashMap::new(), conflicts: 0 }
+    fn new(seen: &'a mut Seen, shared: &'a Shared, origin: u16, names: usize) -> Self {
+        let (fresh, copies, counts) = (HashMap::new(), HashMap::new(), vec![Count::default(); names]);
+        Self { seen, shared, fresh, conflicts: 0, origin, counts, copies }
     }
 
     fn take(&mut self, head: &mut Head, ordinal: u32, record: &Scanned, compare: bool) -> Result<(), Error> {
         let bucket = BucketKey { hour: record.hour, account: record.account };
         if compare {
-            match self.seen.insert(bucket, &record.identity, |bucket| self.shared.store.seen(bucket))? {
-                Verdict::Duplicate => {
+            let count = &mut self.counts[record.names as usize];
+            let len = u64::from(record.len);
+            (count.events, count.bytes) = (count.events + 1, count.bytes + len);
+            let load = |bucket| self.shared.store.seen(bucket);
+            match self.seen.insert(bucket, &record.identity, self.origin, load)? {
+                Verdict::Duplicate(first) => {
+                    (count.duplicates, count.duplicate_bytes) = (count.duplicates + 1, count.duplicate_bytes + len);
+                    let copy = self.copies.entry((first, record.names)).or_default();
+                    (copy.events, copy.bytes) = (copy.events + 1, copy.bytes + len);
                     head.omit.push(ordinal);
                     return Ok(());
                 }
@@ -276,6 +310,34 @@ fn count(row: &mut Ingested, object: &Prepared, head: &Head, conflicts: u64) {
     // A digest's would hide that log files have stopped.
     if object.source_digest.is_none() {
         row.newest_stamp = row.newest_stamp.max(object.stamp);
+    }
+}
+
+/// The same for the usage ledger.
+fn tell(
+    usage: &mut Brought,
+    object: &Prepared,
+    counts: &[Count],
+    copies: &HashMap<(u16, u32), Count>,
+    origins: &Origins,
+) {
+    for (names, count) in object.names.iter().zip(counts) {
+        usage.add(object.stamp, names, count);
+    }
+    if object.bad_records > 0 {
+        let count = Count { events: object.bad_records, ..Count::default() };
+        usage.add(object.stamp, &Names::unreadable(&object.place.0), &count);
+    }
+    for ((first, names), count) in copies {
+        let Names { account, class, .. } = &object.names[*names as usize];
+        let names = Names {
+            table: Table::Copies,
+            account: account.clone(),
+            source: origins.root(*first).to_owned(),
+            name: object.origin.clone(),
+            class: *class,
+        };
+        usage.add(object.stamp, &names, count);
     }
 }
 
