@@ -5,6 +5,7 @@
 
 pub mod completeness;
 pub mod config_check;
+pub mod cost;
 pub mod demo;
 pub mod generate;
 pub mod keys;

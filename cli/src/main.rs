@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use orgtrail_cli::{
-    completeness, config_check, demo, keys, quarantine, replay, selectors, state, status, up, validate_logs,
+    completeness, config_check, cost, demo, keys, quarantine, replay, selectors, state, status, up, validate_logs,
 };
 use orgtrail_service::run::arguments;
 
@@ -45,6 +45,8 @@ enum Verb {
     Selectors(selectors::Verb),
     /// Deliver again what a trail holds, to another destination.
     Replay(Box<replay::Arguments>),
+    /// Volume, duplicate trails, requests and what selectors would save.
+    Cost(cost::Arguments),
     /// Configuration files.
     #[command(subcommand)]
     Config(ConfigVerb),
@@ -89,6 +91,7 @@ fn main() -> ExitCode {
         Verb::ValidateLogs(arguments) => validate_logs::run(*arguments),
         Verb::Selectors(verb) => selectors::run(verb),
         Verb::Replay(arguments) => replay::run(&arguments),
+        Verb::Cost(arguments) => cost::run(&arguments),
         Verb::Config(ConfigVerb::Check(arguments)) => config_check::run(arguments),
     }
 }

@@ -5,6 +5,7 @@
 mod agents;
 mod cloudwatch;
 mod console;
+mod cost;
 mod crash;
 mod custody;
 mod deploy;
