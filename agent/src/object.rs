@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use orgtrail_cloud::{Location, ObjectStore};
 use orgtrail_event::key::{Folder, Kind, ObjectKey, classify};
-use orgtrail_proto::VerifiedDigest;
+use orgtrail_proto::{Backfill, VerifiedDigest};
 use orgtrail_service::budget::Permit;
 use orgtrail_service::health::Health;
 
@@ -254,7 +254,20 @@ pub(crate) enum Lane {
     Live,
     /// What an operator asked for of the past. Goes behind everything live.
     #[allow(dead_code, reason = "backfills name it")]
-    Backfill,
+    Backfill {
+        /// Log groups are to get the records too.
+        log_groups: bool,
+    },
+}
+
+impl Lane {
+    /// What the aggregator is told of it.
+    pub(crate) fn backfill(self) -> Option<Backfill> {
+        match self {
+            Self::Live => None,
+            Self::Backfill { log_groups } => Some(Backfill { log_groups }),
+        }
+    }
 }
 
 /// What an object is charged at least, in memory and in its account's share: its reference, its task and its request cost

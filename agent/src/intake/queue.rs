@@ -133,14 +133,14 @@ impl<T> Queue<T> {
     fn lane(&self, lane: Lane) -> &Turns<T> {
         match lane {
             Lane::Live => &self.live,
-            Lane::Backfill => &self.backfill,
+            Lane::Backfill { .. } => &self.backfill,
         }
     }
 
     pub(super) fn push(&mut self, lane: Lane, key: &FlowKey, weight: u32, cost: u64, item: T) {
         let turns = match lane {
             Lane::Live => &mut self.live,
-            Lane::Backfill => &mut self.backfill,
+            Lane::Backfill { .. } => &mut self.backfill,
         };
         turns.push(key, u64::from(weight.max(1)), cost, item);
     }

@@ -142,7 +142,7 @@ fn batch(id: u64, objects: &[Fetched]) -> ToAggregator {
             reference: reference(fetched),
             gzip: fetched.gzip.clone(),
             digest: fetched.digest.clone(),
-            backfill: None,
+            backfill: fetched.object.lane.backfill(),
         })
         .collect();
     ToAggregator::Batch(Batch { id, objects })
@@ -161,7 +161,7 @@ fn parts(id: u64, fetched: &Fetched, room: usize) -> Vec<ToAggregator> {
             gzip_bytes: gzip.len() as u64,
             slice: gzip.slice(offset..end),
             digest: fetched.digest.clone(),
-            backfill: None,
+            backfill: fetched.object.lane.backfill(),
         })
     };
     (0..gzip.len()).step_by(slice_max).map(part).collect()
@@ -172,6 +172,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use orgtrail_proto::Backfill;
+
+    use crate::object::Lane;
     use crate::testing::fetched;
 
     fn keys(messages: &[ToAggregator]) -> Vec<String> {
@@ -241,6 +244,27 @@ mod tests {
         }
         assert!(messages.len() > 5);
         assert_eq!(joined, bytes);
+    }
+
+    #[test]
+    fn what_a_backfill_brings_says_so_whole_and_in_parts() {
+        let told = |lane, room| {
+            let mut window = Window::new(1 << 30);
+            let mut object = fetched("a", 5000);
+            object.object.lane = lane;
+            window.push(vec![object]);
+            match window.next(room).swap_remove(0) {
+                ToAggregator::Batch(batch) => batch.objects[0].backfill,
+                ToAggregator::Part(part) => part.backfill,
+                other => panic!("{other:?}"),
+            }
+        };
+        for room in [1 << 20, SLACK + 1000] {
+            assert_eq!(told(Lane::Live, room), None);
+            for log_groups in [false, true] {
+                assert_eq!(told(Lane::Backfill { log_groups }, room), Some(Backfill { log_groups }));
+            }
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -290,6 +290,9 @@ impl TrailConfig {
         if self.location.is_none() {
             problems.push("location", "missing; s3://bucket/prefix or file:///folder");
         }
+        if matches!(self.location, Some(Location::EventHistory { .. })) {
+            problems.push("location", "an event history can only be read; s3://bucket/prefix or file:///folder");
+        }
         if let Some(id) = &self.organization_id
             && !is_organization_id(id)
         {

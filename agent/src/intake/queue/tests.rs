@@ -69,7 +69,7 @@ fn live_goes_before_backfill_which_still_gets_its_part() {
     let mut queue = Queue::default();
     for _ in 0..3200 {
         queue.push(Lane::Live, &key("a"), 1, COST, "live");
-        queue.push(Lane::Backfill, &key("a"), 1, COST, "old");
+        queue.push(Lane::Backfill { log_groups: false }, &key("a"), 1, COST, "old");
     }
     let busy: Vec<_> = (0..3200).filter_map(|_| queue.pop(take)).collect();
     assert_eq!(busy.iter().filter(|name| **name == "old").count(), 100, "one byte of 32");
@@ -83,7 +83,7 @@ fn live_goes_before_backfill_which_still_gets_its_part() {
 fn what_the_backfill_takes_while_nothing_is_live_is_not_held_against_it() {
     let mut queue = Queue::default();
     for _ in 0..100 {
-        queue.push(Lane::Backfill, &key("a"), 1, 1 << 20, "old");
+        queue.push(Lane::Backfill { log_groups: false }, &key("a"), 1, 1 << 20, "old");
     }
     for _ in 0..50 {
         assert_eq!(queue.pop(take), Some("old"));
@@ -117,7 +117,7 @@ fn a_source_that_is_held_back_delays_no_other_and_gets_no_more_than_its_share_la
 #[test]
 fn a_lane_that_is_held_leaves_the_other_alone() {
     let mut queue = Queue::default();
-    queue.push(Lane::Backfill, &key("a"), 1, COST, "old");
+    queue.push(Lane::Backfill { log_groups: false }, &key("a"), 1, COST, "old");
     assert_eq!(queue.pop(|_| Admission::HoldLane), None);
     queue.push(Lane::Live, &key("a"), 1, COST, "live");
     let hold = |name: &&str| if *name == "old" { Admission::HoldLane } else { Admission::Take };
