@@ -132,11 +132,12 @@ impl Names {
     }
 }
 
-/// A name as it is kept: none is `-`; one that is too long, or no text for a terminal, is [`OTHER`].
+/// A name as it is kept: none is `-`; one that is too long, or has more than printable ASCII, which AWS's have not, is
+/// [`OTHER`].
 pub(crate) fn kept_name(text: Option<&str>) -> &str {
     match text {
         None | Some("") => "-",
-        Some(text) if text.len() > NAME_BYTES_MAX || text.chars().any(char::is_control) => OTHER,
+        Some(text) if text.len() > NAME_BYTES_MAX || !text.bytes().all(|byte| matches!(byte, b' '..=b'~')) => OTHER,
         Some(text) => text,
     }
 }

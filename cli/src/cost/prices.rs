@@ -16,7 +16,6 @@ pub(super) struct Prices {
     pub(super) as_of: String,
     pub(super) cloudtrail: CloudTrail,
     pub(super) s3: S3,
-    pub(super) kms: Request,
     pub(super) sqs: Request,
     pub(super) cloudwatch_logs: CloudWatchLogs,
 }
@@ -41,7 +40,7 @@ pub(super) struct S3 {
     pub(super) get: f64,
 }
 
-/// For 10,000 requests to KMS, for 1,000,000 to SQS.
+/// For 1,000,000 requests.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Request {

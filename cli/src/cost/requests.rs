@@ -1,7 +1,9 @@
 //! The requests that we make, as far as the processes count them, and AWS's list price of them. Pure.
 
+use std::collections::BTreeMap;
+
 use orgtrail_aggregator::status::Status;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::prices::Prices;
 
@@ -19,18 +21,38 @@ pub(super) struct Requests {
 }
 
 /// An agent's. `is_remote`: some source is no folder of this machine.
-pub(super) fn of_agent(status: &orgtrail_agent::status::Status, is_remote: bool, prices: &Prices) -> Vec<Requests> {
-    let objects = &status.objects;
-    let requests = objects.done + objects.quarantined.values().sum::<u64>();
-    let usd = if is_remote { requests as f64 / 1000.0 * prices.s3.get } else { 0.0 };
-    let whose = format!("agent {}", status.name);
-    vec![Requests {
-        whose,
-        kind: "GET".to_owned(),
-        requests,
-        usd,
-        but: "one for each object; repeated attempts are not in it",
-    }]
+pub(super) fn of_agent(status: &AgentStatus, is_remote: bool, prices: &Prices) -> Vec<Requests> {
+    let of = |(operation, said): (&String, &Said)| {
+        let requests = said.requests;
+        let usd = match operation.as_str() {
+            _ if !is_remote => 0.0,
+            "list" => requests as f64 / 1000.0 * prices.s3.list,
+            "get" | "head" => requests as f64 / 1000.0 * prices.s3.get,
+            queue if queue.starts_with("queue_") => requests as f64 / 1e6 * prices.sqs.request,
+            _ => said.dollars,
+        };
+        let but = "since the agent was started; attempts that the SDK repeats are not in it";
+        Requests { whose: format!("agent {}", status.name), kind: operation.clone(), requests, usd, but }
+    };
+    status.requests.iter().map(of).collect()
+}
+
+/// What of an agent's status is looked at.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct AgentStatus {
+    name: String,
+    /// By operation.
+    requests: BTreeMap<String, Said>,
+}
+
+/// Requests of one operation.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Said {
+    requests: u64,
+    /// At the agent's own list of prices.
+    dollars: f64,
 }
 
 /// Those of an aggregator's trails.
@@ -57,4 +79,28 @@ pub(super) fn of_aggregator(status: &Status, prices: &Prices) -> Vec<Requests> {
         std::iter::once(objects).chain(logs)
     };
     status.trails.iter().flat_map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agents_requests_cost_what_the_prices_given_say() {
+        let status = serde_json::json!({"name": "a", "folders": {}, "requests": {
+            "list": {"requests": 2000, "dollars": 9.0},
+            "get": {"requests": 10_000, "dollars": 9.0},
+            "queue_receive": {"requests": 1_000_000, "dollars": 9.0},
+            "lookup_events": {"requests": 5, "dollars": 0.25},
+        }});
+        let status: AgentStatus = serde_json::from_value(status).unwrap();
+        let prices = Prices::load(None).unwrap();
+        let cents = |is_remote| {
+            let told = of_agent(&status, is_remote, &prices);
+            told.into_iter().map(|one| (one.kind, (one.usd * 1000.0).round() as u64)).collect::<Vec<_>>()
+        };
+        let of = |kind: &str, mills| (kind.to_owned(), mills);
+        assert_eq!(cents(true), [of("get", 4), of("list", 10), of("lookup_events", 250), of("queue_receive", 400)]);
+        assert!(cents(false).iter().all(|(_, mills)| *mills == 0));
+    }
 }
