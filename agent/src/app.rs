@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use orgtrail_cloud::Organization;
 use orgtrail_service::budget::Budget;
 use orgtrail_service::clock::{self, Clock};
 use orgtrail_service::health::Health;
@@ -27,10 +28,12 @@ use crate::outside::{Outside, World};
 use crate::quarantine::{Aside, Retries};
 use crate::report::Reporter;
 use crate::status::Status;
-use crate::{batch, completeness, discover, fetch, intake, ship};
+use crate::{batch, completeness, discover, fetch, intake, organizations, ship};
 
 /// The program, in locks, status and logs.
 const PROCESS: &str = "orgtrail-agent";
+/// Sources that come or go and wait to be taken notice of.
+const CHANGES_WAITING: usize = 64;
 /// Fetched objects that wait to be batched; their bytes are bounded by the budget.
 const FETCHED_WAITING: usize = 256;
 /// Full batches that wait for the window; their bytes are bounded by the budget.
@@ -64,6 +67,9 @@ pub struct App {
     checkpoint: Arc<Checkpoint>,
     quarantine: Arc<Quarantine>,
     sources: Vec<Arc<Source>>,
+    /// As many as the configuration has, in its order.
+    organizations: Vec<Arc<dyn Organization>>,
+    board: organizations::Board,
     route: ship::Route,
     http: Server,
     health: Health,
@@ -90,6 +96,11 @@ impl App {
         for source in &config.sources {
             sources.push(opener.open(source).await?);
         }
+        let mut organizations = Vec::with_capacity(config.organizations.len());
+        for organization in &config.organizations {
+            let from = organization.accounts_file.as_deref().unwrap_or("aws");
+            organizations.push(options.outside.open_organization(from, &organization.connection).await?);
+        }
         let route = ship::Route::new(&config.aggregator, Arc::clone(&options.outside))?;
         let http = Server::bind(&config.health).await?;
         let health = Health::new(Arc::clone(clock));
@@ -109,6 +120,8 @@ impl App {
             checkpoint,
             quarantine,
             sources,
+            organizations,
+            board: organizations::Board::default(),
             route,
             http,
             health,
@@ -134,7 +147,7 @@ impl App {
         let started = Instant::now();
         // Cancelled by the caller, by a failed task, or when a run with `once` is done.
         let stop = cancel.child_token();
-        let Stages { mut tasks, drain, reporter } = self.start(&stop);
+        let Stages { mut tasks, drain, reporter } = self.start(&stop)?;
         let Self { config, options, state_dir, checkpoint, quarantine, http, health, registry, .. } = self;
         let status = status_file(&state_dir, &config, Arc::clone(&options.clock), reporter.clone());
         let http = http.serve(pages(&health, registry, status.clone()), stop.clone());
@@ -166,7 +179,7 @@ impl App {
     }
 
     /// Connects the stages and starts them.
-    fn start(&self, stop: &CancellationToken) -> Stages {
+    fn start(&self, stop: &CancellationToken) -> anyhow::Result<Stages> {
         let Self { config, options, checkpoint, quarantine, sources, health, metrics, .. } = self;
         let clock = &options.clock;
         let (objects_tx, objects) = intake::channel(intake::Bounds::within(config.fetch.memory));
@@ -213,8 +226,8 @@ impl App {
         let report = completeness::Report { config: config.completeness.clone(), checkpoint: Arc::clone(checkpoint) };
         let (completeness, compared) =
             completeness::Stage::new(report.clone(), options.once, Arc::clone(&context), completeness_aside);
-        let (_, changes) = mpsc::channel(1);
-        let inputs = discover::Inputs { epochs, changes, awaited: 0 };
+        let (changes_tx, changes) = mpsc::channel(CHANGES_WAITING);
+        let inputs = discover::Inputs { epochs, changes, awaited: self.organizations.len() };
         let (discover, found) =
             discover::Stage::new(config.discover.clone(), options.once, sources.clone(), context, inputs);
 
@@ -222,6 +235,7 @@ impl App {
         tasks.spawn("checkpoint", Arc::clone(checkpoint).keep_flushed(stop.clone()));
         tasks.spawn("discover", discover.run(stop.clone()));
         tasks.spawn("completeness", completeness.run(stop.clone()));
+        self.follow_organizations(&mut tasks, &folders, &changes_tx)?;
         tasks.spawn("retries", retries.run(stop.clone()));
         tasks.spawn("fetch", fetch.run(stop.clone()));
         tasks.spawn("batch", batch.run());
@@ -235,7 +249,37 @@ impl App {
             link,
             retries: rounds,
         };
-        Stages { tasks, drain, reporter }
+        Ok(Stages { tasks, drain, reporter })
+    }
+
+    fn follow_organizations(
+        &self,
+        tasks: &mut Tasks,
+        folders: &discover::Folders,
+        changes: &mpsc::Sender<discover::Change>,
+    ) -> anyhow::Result<()> {
+        let outside = Arc::clone(&self.options.outside);
+        let opener = Opener { outside, clock: Arc::clone(&self.options.clock) };
+        let open: organizations::Open = Arc::new(move |config| {
+            let opener = opener.clone();
+            Box::pin(async move { opener.open(&config).await })
+        });
+        let shared = organizations::Shared {
+            checkpoint: Arc::clone(&self.checkpoint),
+            folders: folders.clone(),
+            clock: Arc::clone(&self.options.clock),
+            health: self.health.clone(),
+            changes: changes.clone(),
+            board: self.board.clone(),
+            open,
+            taken: organizations::Taken::new(self.sources.iter().map(|source| source.location.clone())),
+        };
+        for (config, list) in self.config.organizations.iter().zip(&self.organizations) {
+            let (list, shared) = (Arc::clone(list), shared.clone());
+            let stage = organizations::Stage::new(config.clone(), list, shared, self.state_dir.path())?;
+            tasks.spawn("organizations", stage.run(tasks.cancel().clone()));
+        }
+        Ok(())
     }
 
     fn reporter(&self, folders: discover::Folders, link: ship::Handle, completeness: completeness::Report) -> Reporter {
@@ -251,6 +295,7 @@ impl App {
             health: self.health.clone(),
             clock: Arc::clone(&self.options.clock),
             completeness,
+            organizations: self.board.clone(),
         }
     }
 }

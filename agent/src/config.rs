@@ -4,6 +4,7 @@
 //! its table and the check of it. Everything is checked offline and reported at once.
 
 mod kind;
+mod organization;
 mod start;
 
 use std::collections::HashMap;
@@ -21,6 +22,7 @@ use serde::Deserialize;
 use tonic::transport::Uri;
 
 pub use self::kind::SourceKind;
+pub use self::organization::{Organization, Selection};
 pub(crate) use self::start::Start;
 use crate::{batch, completeness, discover, fetch, ship};
 
@@ -43,8 +45,10 @@ pub struct Config {
     pub health: http::Config,
     /// The aggregator to ship to.
     pub aggregator: Aggregator,
-    /// Where CloudTrail delivers. At least one.
+    /// Where CloudTrail delivers. At least one, here or of an organization.
     pub sources: Vec<Source>,
+    /// Sources for the accounts of organizations, as they come and go.
+    pub organizations: Vec<Organization>,
     /// Finding objects.
     pub discover: discover::Config,
     /// Comparing them with digests.
@@ -69,6 +73,7 @@ impl Default for Config {
             health: http::Config::default(),
             aggregator: Aggregator::default(),
             sources: Vec::new(),
+            organizations: Vec::new(),
             discover: discover::Config::default(),
             completeness: completeness::Config::default(),
             fetch: fetch::Config::default(),
@@ -199,6 +204,7 @@ impl Check for Config {
         problems.within("log", |problems| self.log.check(problems));
         problems.within("aggregator", |problems| self.aggregator.check(problems));
         self.check_sources(problems);
+        self.check_organizations(problems);
         problems.within("discover", |problems| self.discover.check(problems));
         problems.within("completeness", |problems| self.completeness.check(problems));
         problems.within("fetch", |problems| self.fetch.check(problems));
@@ -215,7 +221,7 @@ impl Check for Config {
 
     fn flattened_keys() -> Vec<&'static str> {
         let own = ["name", "location", "accounts", "regions", "digest_keys", "start", "weight", "kind"];
-        [&own, Connection::KEYS].concat()
+        [&own, Organization::KEYS, Connection::KEYS].concat()
     }
 }
 
@@ -229,8 +235,8 @@ impl Config {
     }
 
     fn check_sources(&self, problems: &mut Problems) {
-        if self.sources.is_empty() {
-            problems.push("sources", "missing; add a [[sources]] table with a location");
+        if self.sources.is_empty() && self.organizations.is_empty() {
+            problems.push("sources", "missing; add a [[sources]] table with a location, or an [[organizations]] table");
         }
         let mut names = HashMap::new();
         for (index, source) in self.sources.iter().enumerate() {
@@ -250,6 +256,19 @@ impl Config {
                     let message = format!("`{b}` overlaps sources[{other}], `{a}`: every object would be taken twice");
                     problems.push(format!("sources[{index}].location"), message);
                 }
+            }
+        }
+    }
+}
+
+impl Config {
+    fn check_organizations(&self, problems: &mut Problems) {
+        let mut names = HashMap::new();
+        for (index, organization) in self.organizations.iter().enumerate() {
+            problems.within(format!("organizations[{index}]"), |problems| organization.check(problems));
+            if let Some(first) = names.insert(&organization.name, index) {
+                let message = format!("`{}` is organizations[{first}] already", organization.name);
+                problems.push(format!("organizations[{index}].name"), message);
             }
         }
     }

@@ -12,7 +12,7 @@ mod schedule;
 mod wakes;
 mod walk;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
@@ -26,11 +26,12 @@ use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 pub(crate) use self::schedule::{Inputs, Stage};
 pub(crate) use self::wakes::{Wake, Wakes};
-use crate::checkpoint::{self, Checkpoint, FolderId};
+use crate::checkpoint::{self, Checkpoint, FolderId, RowKey};
 use crate::config::{count_within, within};
 use crate::intake::{self, Closed};
 use crate::metrics::Metrics;
 use crate::object::{Lane, Source, SourceFolder};
+use crate::status;
 
 /// The `[discover]` table.
 #[derive(Debug, Clone, Deserialize)]
@@ -119,17 +120,31 @@ impl Folders {
         self.write().remove(&id);
     }
 
-    /// When the newest whole listing began, by location, account and region; Unix seconds.
-    pub(crate) fn last_listed(&self) -> HashMap<(String, String, String), i64> {
-        let folders = self.read();
-        let mut newest = HashMap::new();
-        for folder in folders.values() {
-            let Some(at) = folder.last_listed() else { continue };
-            let (account, region) = (folder.folder.account.clone(), folder.folder.region.clone());
-            let known = newest.entry((folder.source.location.clone(), account, region)).or_insert(at);
-            *known = at.max(*known);
+    /// What is known of each place, and of each source by its location.
+    pub(crate) fn seen(&self) -> (HashMap<RowKey, Seen>, BTreeMap<String, status::Source>) {
+        let (mut places, mut sources) = (HashMap::<_, Seen>::new(), BTreeMap::<_, status::Source>::new());
+        for folder in self.read().values() {
+            let Folder { account, region, .. } = &folder.folder;
+            let source = &folder.source;
+            let layout = layout(&folder.folder);
+            let key = RowKey { location: source.location.clone(), account: account.clone(), region: region.clone() };
+            let seen = places.entry(key).or_default();
+            seen.last_listed = folder.last_listed().max(seen.last_listed);
+            let known = sources.entry(source.location.clone()).or_insert_with(|| status::Source {
+                name: source.name.clone(),
+                location: source.location.clone(),
+                layouts: BTreeMap::new(),
+            });
+            *known.layouts.entry(layout.clone()).or_default() += 1;
+            seen.layouts.insert(layout);
         }
-        newest
+        (places, sources)
+    }
+
+    /// Whether a folder of this account and location is watched.
+    pub(crate) fn hold(&self, location: &str, account: &str) -> bool {
+        let folders = self.read();
+        folders.values().any(|folder| folder.source.location == location && folder.folder.account == account)
     }
 
     /// The folders in which something can be done: not those of digests whose keys cannot be had.
@@ -170,6 +185,22 @@ impl Context {
     }
 }
 
+/// What is known of a place: an account and region of a source.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    /// When its newest whole listing began, Unix seconds.
+    pub(crate) last_listed: Option<i64>,
+    /// How its keys are laid out above the account.
+    pub(crate) layouts: BTreeSet<String>,
+}
+
+/// What stands above the account in a folder's keys, as operators know it: `[prefix/]AWSLogs/[o-…/]<account>`.
+fn layout(folder: &Folder) -> String {
+    let path = folder.path();
+    let above = path.find(&format!("{}/{}/", folder.account, folder.kind)).unwrap_or(path.len());
+    format!("{}<account>", &path[..above])
+}
+
 impl Context {
     /// The folder as it is watched; from now on, if it was not. Whatever finds a folder first calls this: a walk, or a
     /// notification of an object in a folder that no walk has found yet.
@@ -196,7 +227,6 @@ impl Context {
 
 /// Sources that come and go while the agent runs.
 #[derive(Debug)]
-#[allow(dead_code, reason = "organizations tell them")]
 pub(crate) enum Change {
     /// A source is there, or is back. It is known by its location.
     Add(Arc<Source>),

@@ -18,6 +18,7 @@ mod kind;
 mod lookup;
 mod metrics;
 mod object;
+mod organizations;
 mod outcome;
 mod outside;
 mod quarantine;
@@ -29,6 +30,6 @@ mod testing;
 
 pub use app::{App, Options};
 pub use checkpoint::Progress;
-pub use config::{Aggregator, Config, DigestKeys, Source, SourceKind};
+pub use config::{Aggregator, Config, DigestKeys, Organization, Selection, Source, SourceKind};
 pub use outcome::{NAMED_MAX, Outcome, QuarantinedObject};
 pub use outside::{Outside, World};

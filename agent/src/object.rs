@@ -87,7 +87,6 @@ impl Accounts {
     }
 
     /// From now on these.
-    #[allow(dead_code, reason = "organizations say which")]
     pub(crate) fn set(&self, accounts: BTreeSet<String>) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(accounts);
     }

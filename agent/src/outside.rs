@@ -1,4 +1,4 @@
-//! What an agent reaches outside its machine: the stores of its sources, event histories and the aggregator.
+//! What an agent reaches outside its machine: the stores of its sources, event histories, organizations and the aggregator.
 //!
 //! Owns how they are opened, and nothing that is done with them. The default methods are the real thing; the simulation
 //! answers them from memory.
@@ -7,8 +7,8 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use orgtrail_cloud::{
-    Connection, Error, Identity, Location, Lookup, ObjectStore, Regions, caller_identity, open_lookup, open_regions,
-    open_store,
+    Connection, Error, Identity, Location, Lookup, ObjectStore, Organization, Regions, caller_identity, open_lookup,
+    open_organization, open_regions, open_store,
 };
 use tonic::transport::{self, Channel, Endpoint};
 
@@ -42,6 +42,14 @@ pub trait Outside: Send + Sync + Debug {
     /// There are no credentials, or STS refuses them.
     async fn caller_identity(&self, connection: &Connection) -> Result<Identity, Error> {
         caller_identity(connection).await
+    }
+
+    /// The organization that `from` names: `aws`, or the file of its accounts. Calls nothing yet.
+    ///
+    /// # Errors
+    /// It names none.
+    async fn open_organization(&self, from: &str, connection: &Connection) -> Result<Arc<dyn Organization>, Error> {
+        open_organization(from, connection).await
     }
 
     /// A connection to the aggregator.

@@ -13,6 +13,7 @@ use crate::checkpoint::{Checkpoint, Row};
 use crate::completeness;
 use crate::discover::Folders;
 use crate::kind::Notes;
+use crate::organizations::Board;
 use crate::ship;
 use crate::status::{self, Link, Objects, Status};
 
@@ -32,25 +33,29 @@ pub(crate) struct Reporter {
     pub(crate) health: Health,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) completeness: completeness::Report,
+    pub(crate) organizations: Board,
 }
 
 impl Reporter {
     pub(crate) fn status(&self) -> Status {
-        let last_listed = self.folders.last_listed();
+        let (seen, sources) = self.folders.seen();
         let mut objects = Objects::default();
         let mut rows = Vec::new();
         for row in self.checkpoint.rows() {
             let counts = counts(&row);
             objects.add(&counts);
-            let name = self.sources.get(&row.key.location).unwrap_or(&row.key.location);
-            let key = (row.key.location.clone(), row.key.account.clone(), row.key.region.clone());
+            let watched = sources.get(&row.key.location).map(|source| &source.name);
+            let name = watched.or(self.sources.get(&row.key.location)).unwrap_or(&row.key.location);
+            let seen = seen.get(&row.key);
+            let layouts = seen.map(|seen| seen.layouts.iter().map(String::as_str).collect::<Vec<_>>().join(", "));
             rows.push(status::Row {
                 source: name.clone(),
                 account: row.key.account,
                 region: row.key.region,
+                layout: layouts.unwrap_or_default(),
                 objects: counts,
                 newest_stamp: row.ledger.newest_stamp,
-                last_listed: last_listed.get(&key).copied(),
+                last_listed: seen.and_then(|seen| seen.last_listed),
             });
         }
         rows.sort_by(|a, b| (&a.source, &a.account, &a.region).cmp(&(&b.source, &b.account, &b.region)));
@@ -62,6 +67,8 @@ impl Reporter {
             quarantine: self.quarantine.counts(),
             rows,
             completeness: self.completeness(),
+            sources: sources.into_values().collect(),
+            organizations: self.organizations.read(),
             link: self.link(),
             folders: status::Folders {
                 watched: self.folders.len() as u64,

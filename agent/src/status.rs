@@ -22,6 +22,10 @@ pub struct Status {
     pub rows: Vec<Row>,
     /// How far digests prove that nothing is missing, by account, region and trail.
     pub completeness: Vec<Completeness>,
+    /// The sources that are watched, by name.
+    pub sources: Vec<Source>,
+    /// The organizations whose accounts are read.
+    pub organizations: Vec<Organization>,
     /// The link to the aggregator.
     pub link: Link,
     /// What is watched.
@@ -135,6 +139,9 @@ pub struct Row {
     pub account: String,
     /// The region in the keys.
     pub region: String,
+    /// How its keys are laid out above the account, as found since the process started: `AWSLogs/<account>`,
+    /// `AWSLogs/o-…/<account>`, either below a prefix. Several are joined by a comma.
+    pub layout: String,
     /// The ledger.
     pub objects: Objects,
     /// Unix seconds of the stamp of the newest acknowledged log file; the lag behind CloudTrail is now minus this.
@@ -156,6 +163,42 @@ pub struct SkippedRegion {
     pub region: String,
     /// `region_not_enabled`, `denied_by_policy`, each with what AWS said; or the region's state.
     pub reason: String,
+}
+
+/// A source with what was found in it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Source {
+    /// Its name.
+    pub name: String,
+    /// Its location.
+    pub location: String,
+    /// Its folders by how their keys are laid out above the account.
+    pub layouts: BTreeMap<String, u64>,
+}
+
+/// An organization whose accounts are read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Organization {
+    /// Its name in the configuration.
+    pub name: String,
+    /// When its accounts were last listed, Unix seconds.
+    pub listed_at: Option<i64>,
+    /// Why they cannot be listed now; the last list is used.
+    pub trouble: Option<String>,
+    /// Accounts that are read.
+    pub read: u64,
+    /// Accounts that are not selected.
+    pub excluded: u64,
+    /// Accounts that were closed, and of which everything known is settled.
+    pub gone: u64,
+    /// Accounts that were closed, suspended or removed, and are still read.
+    pub draining: Vec<String>,
+    /// Accounts that should deliver, and of which no file was ever found.
+    pub silent: Vec<String>,
+    /// Accounts whose source cannot be made, each with the reason.
+    pub refused: Vec<String>,
 }
 
 /// The link to the aggregator.

@@ -191,6 +191,12 @@ async fn all_four_layouts_are_found_under_one_location() {
     let mut bench = Bench::start(&store, true);
     bench.quiet().await;
     assert_eq!(keys(&bench.found()), expected);
+    let (places, sources) = bench.folders.seen();
+    let layouts: Vec<_> = sources["s3://bucket"].layouts.keys().map(String::as_str).collect();
+    let known = ["AWSLogs/<account>", "AWSLogs/o-abc1234567/<account>", "a/b/c/d/AWSLogs/<account>"];
+    assert_eq!(layouts, [known.as_slice(), &["o-xyz1234567/AWSLogs/o-xyz1234567/<account>"]].concat());
+    let gov = places.iter().find(|(key, _)| key.region == "us-gov-west-1").unwrap();
+    assert_eq!(gov.1.layouts.iter().collect::<Vec<_>>(), ["a/b/c/d/AWSLogs/<account>"]);
     bench.end().await;
 }
 
@@ -242,6 +248,20 @@ async fn lists_of_accounts_and_regions_restrict_what_is_walked() {
     let mut bench = Bench::restricted(&store, true, source);
     bench.quiet().await;
     assert_eq!(keys(&bench.found()), [wanted.as_str()]);
+    bench.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn listings_of_folders_that_are_not_known_begin_at_the_start() {
+    let store = store();
+    let old = log("AWSLogs/", "111111111111", "eu-west-1", 0);
+    let new = old.replace("2024/05/01", "2024/05/02");
+    put(&store, &[&old, &new]).await;
+    let start = crate::config::Start::Latest;
+    let mut bench = Bench::restricted(&store, true, crate::config::Source { start, ..Default::default() });
+    bench.quiet().await;
+    assert_eq!(keys(&bench.found()), [new.as_str()], "the day of the clock");
+    assert_eq!(bench.checkpoint.progress().borrow().listed, 1);
     bench.end().await;
 }
 

@@ -1,14 +1,19 @@
 //! The agent's part of the status: the object ledger, lag per account and region, the link.
 
 use jiff::Timestamp;
-use orgtrail_agent::status::{Objects, Row, Status};
+use orgtrail_agent::status::{Objects, Organization, Row, Source, Status};
 
 use super::{reasons, since};
 use crate::terminal::{count, table};
 
+/// Accounts of an organization that are named one by one.
+const NAMED_MAX: usize = 20;
+
 /// The text, and whether it needs a person.
 pub(crate) fn text(status: &Status, now: Timestamp, running: bool) -> (String, bool) {
     let mut parts = vec![ledger(&status.objects), rows(status, now)];
+    parts.extend(sources(status));
+    parts.extend(status.organizations.iter().map(|organization| of_organization(organization, now)));
     let link = &status.link;
     parts.push(format!(
         "aggregator: {} {}\nwatched: {} folders, {} days open\nquarantine: {}",
@@ -66,6 +71,43 @@ fn rows(status: &Status, now: Timestamp) -> String {
         "LISTED AGO",
     ];
     table(3, &header, status.rows.iter().map(row).collect())
+}
+
+/// The sources by the layouts of their keys; a source with several has a line for each.
+fn sources(status: &Status) -> Option<String> {
+    let line = |source: &Source, (layout, folders): (&String, &u64)| {
+        vec![source.name.clone(), source.location.clone(), layout.clone(), count(*folders)]
+    };
+    let lines: Vec<_> = status
+        .sources
+        .iter()
+        .flat_map(|source| source.layouts.iter().map(move |found| line(source, found)))
+        .collect();
+    (!lines.is_empty()).then(|| table(3, &["SOURCE", "LOCATION", "LAYOUT", "FOLDERS"], lines))
+}
+
+fn of_organization(organization: &Organization, now: Timestamp) -> String {
+    let Organization { name, listed_at, trouble, read, excluded, gone, draining, silent, refused } = organization;
+    let mut text = format!(
+        "organization {name}: {} accounts read, {} excluded, {} draining, {} gone; listed {} ago",
+        count(*read),
+        count(*excluded),
+        count(draining.len() as u64),
+        count(*gone),
+        since(listed_at.unwrap_or(0), now),
+    );
+    if let Some(trouble) = trouble {
+        text += &format!("\n  the last list is used: {trouble}");
+    }
+    for (what, accounts) in [("draining", draining), ("deliver nothing", silent), ("refused", refused)] {
+        if !accounts.is_empty() {
+            let named = accounts.iter().take(NAMED_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");
+            let more = accounts.len().saturating_sub(NAMED_MAX);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            text += &format!("\n  {what}: {named}{more}");
+        }
+    }
+    text
 }
 
 fn cells(objects: &Objects) -> [String; 6] {
