@@ -252,4 +252,6 @@ impl Handle {
 }
 
 #[cfg(test)]
+mod scale;
+#[cfg(test)]
 mod tests;

@@ -106,6 +106,9 @@ impl Template {
         let name =
             if self.is_shared() { self.organization.clone() } else { format!("{}/{}", self.organization, account.id) };
         table.entry("name").or_insert(Value::String(name));
+        if !self.is_shared() {
+            table.insert("accounts".to_owned(), Value::Array(vec![Value::String(account.id.clone())]));
+        }
         if let Some(role) = &self.role_name {
             let role = self.text("role_name", role, account)?;
             let arn = account.partition.arn("iam", "", &account.id, &format!("role/{}", role.trim_start_matches('/')));
@@ -174,11 +177,14 @@ mod tests {
             .unwrap();
             assert!(!template.is_shared());
             let source = template.source(&account(partition)).unwrap();
+            assert_eq!(source.connection.problems(), []);
             assert_eq!(source.location.as_ref().unwrap().to_string(), format!("s3://acme-444455556666-{id}/logs"));
             assert_eq!(source.connection.role_arn, Some(format!("arn:{id}:iam::444455556666:role/audit/orgtrail")));
             assert_eq!(source.connection.external_id.as_deref(), Some("444455556666-7"));
-            assert_eq!(source.name(), "acme/444455556666");
-            assert_eq!(source.connection.problems(), []);
+            assert_eq!(
+                (source.name(), source.accounts),
+                ("acme/444455556666".to_owned(), vec!["444455556666".to_owned()])
+            );
             for other in [Partition::Aws, Partition::GovCloud, Partition::China] {
                 let refused = template.source(&account(other)).is_err();
                 assert_eq!(refused, other != partition, "a template of {partition} and an account of {other}");

@@ -1,7 +1,8 @@
 //! `status.json`: what a process last said about itself, for commands that run without it.
 //!
-//! It owns the file and its head; the body is the process's own. The file is written every two seconds and once at the
-//! end, so a reader that finds it old and the lock free knows that the process did not end in good order.
+//! It owns the file and its head; the body is the process's own. The file is written every two seconds, less often where it
+//! is long, and once at the end, so a reader that finds it old and the lock free knows that the process did not end in good
+//! order.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,6 +19,8 @@ use crate::clock::Clock;
 
 const FILE: &str = "status.json";
 const INTERVAL: Duration = Duration::from_secs(2);
+/// A long status is written less often: an agent over thousands of accounts has one of many megabytes, and is mostly idle.
+const BYTES_PER_SECOND: f64 = 400_000.0;
 
 /// Who says it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,21 +115,26 @@ impl StatusFile {
     /// # Errors
     /// The file system refused.
     pub fn write(&self) -> Result<(), Error> {
+        self.write_counted().map(drop)
+    }
+
+    fn write_counted(&self) -> Result<usize, Error> {
         write_json(&self.path, &self.document())
     }
 
-    /// Writes it every two seconds until cancelled, and once more then. A task for [`crate::tasks::Tasks::spawn`].
+    /// Writes it every two seconds, or what is long less often, until cancelled, and once more then. A task for [`crate::tasks::Tasks::spawn`].
     /// That the disk refuses is logged once and tried again: a process does not stop for want of a status.
     ///
     /// # Errors
     /// Never by itself; only if the blocking pool is gone.
     pub async fn run(self, cancel: CancellationToken) -> anyhow::Result<()> {
-        let mut failing = false;
+        let (mut failing, mut pause) = (false, INTERVAL);
         loop {
             let status = self.clone();
-            let written = tokio::task::spawn_blocking(move || status.write()).await.context("write the status")?;
+            let written =
+                tokio::task::spawn_blocking(move || status.write_counted()).await.context("write the status")?;
             match written {
-                Ok(()) => failing = false,
+                Ok(bytes) => (failing, pause) = (false, pause_after(bytes)),
                 Err(error) if !failing => {
                     failing = true;
                     tracing::warn!(error = %error, "the status file cannot be written; will keep trying");
@@ -139,10 +147,15 @@ impl StatusFile {
             // Cancel-safe: both arms only wait.
             tokio::select! {
                 () = cancel.cancelled() => {}
-                () = tokio::time::sleep(INTERVAL) => {}
+                () = tokio::time::sleep(pause) => {}
             }
         }
     }
+}
+
+fn pause_after(bytes: usize) -> Duration {
+    // Far below the numbers that a float cannot hold.
+    Duration::from_secs_f64(bytes as f64 / BYTES_PER_SECOND).max(INTERVAL)
 }
 
 /// What the owner of the state folder `dir` last said; `None` if it never said anything.
@@ -168,6 +181,12 @@ mod tests {
 
     use super::*;
     use crate::clock::Manual;
+
+    #[test]
+    fn a_long_status_is_written_less_often() {
+        assert_eq!(pause_after(100_000), INTERVAL);
+        assert_eq!(pause_after(12_000_000), Duration::from_secs(30));
+    }
 
     #[tokio::test]
     async fn the_last_word_is_read_after_the_process_is_gone() {
