@@ -36,8 +36,13 @@ pub(super) struct Found {
 pub(super) struct Pace {
     notified: bool,
     doubling: Duration,
-    /// When a listing last had news; in a source with notifications at first when the folder was found.
+    /// When a listing last had news; in a source with notifications at first when the folder was found. What the first
+    /// listing of a process finds says nothing about when more will come.
     news: Option<Instant>,
+    first: bool,
+    /// In a source with notifications: for how long nothing was missed at the last listing. The next one may know no more
+    /// than that the open days are empty.
+    silence: Option<(Instant, Duration)>,
     /// The last pause was one of silence.
     silent: bool,
 }
@@ -45,25 +50,34 @@ pub(super) struct Pace {
 impl Pace {
     pub(super) fn new(config: &Config, notified: bool) -> Self {
         let news = notified.then(Instant::now);
-        Self { notified, doubling: config.poll_interval_min, news, silent: false }
+        Self { notified, doubling: config.poll_interval_min, news, first: true, silence: None, silent: false }
     }
 
     /// Begins again with the shortest pause.
     pub(super) fn quicken(&mut self, config: &Config) {
         (self.doubling, self.news, self.silent) = (config.poll_interval_min, Some(Instant::now()), false);
+        self.silence = None;
     }
 
     /// The pause after a listing.
     pub(super) fn after(&mut self, found: Found, config: &Config) -> Duration {
+        let first = std::mem::replace(&mut self.first, false);
         if found.news {
+            let before = self.news;
             self.quicken(config);
+            if first {
+                (self.news, self.silence) = (before, Some((Instant::now(), found.silence)));
+            }
             return cut(config.poll_interval_min, 0.9);
         }
         let doubling = self.doubling;
         self.doubling = (doubling * 2).min(config.poll_interval_max);
         let since_news = self.news.map(|at| at.elapsed());
         let (silence, most) = if self.notified {
-            (since_news.unwrap_or_default().max(found.silence), config.sweep_interval_max)
+            let before = self.silence.map_or(Duration::ZERO, |(at, silence)| silence.saturating_add(at.elapsed()));
+            let silence = before.max(found.silence);
+            self.silence = Some((Instant::now(), silence));
+            (since_news.unwrap_or_default().max(silence), config.sweep_interval_max)
         } else {
             (since_news.unwrap_or(Duration::MAX).min(found.silence), config.idle_interval_max)
         };
@@ -72,8 +86,8 @@ impl Pace {
             self.silent = false;
             return cut(doubling, 0.9);
         }
-        let first = !std::mem::replace(&mut self.silent, true);
-        cut(share, if first { 0.1 } else { 0.9 }).max(cut(config.poll_interval_max, 0.9).min(share))
+        let begins = !std::mem::replace(&mut self.silent, true);
+        cut(share, if begins { 0.1 } else { 0.9 }).max(cut(config.poll_interval_max, 0.9).min(share))
     }
 }
 
@@ -121,6 +135,19 @@ mod tests {
         within(handed, secs(270), secs(300));
         let news = pace.after(Found { news: true, ..NOTHING }, &config);
         within(news, secs(9), secs(10));
+        within(pace.after(NOTHING, &config), secs(9), secs(10));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn old_objects_that_a_first_listing_takes_make_no_folder_a_busy_one() {
+        let config = Config::default();
+        let mut pace = Pace::new(&config, false);
+        let old = Duration::from_secs(30 * 24 * 3600);
+        pace.after(Found { news: true, handed: true, silence: old }, &config);
+        within(pace.after(Found { silence: old, ..NOTHING }, &config), Duration::from_secs(270), HOUR);
+        pace.after(Found { news: true, handed: true, silence: old }, &config);
+        let next = pace.after(Found { silence: old, ..NOTHING }, &config);
+        within(next, Duration::from_secs(9), Duration::from_secs(10));
     }
 
     #[tokio::test(start_paused = true)]
