@@ -286,8 +286,6 @@ impl App {
         Reporter {
             name: self.config.name.clone(),
             endpoint: self.config.aggregator.endpoint.clone(),
-            sources: self.sources.iter().map(|source| (source.location.clone(), source.name.clone())).collect(),
-            notes: self.sources.iter().map(|source| (source.name.clone(), source.notes.clone())).collect(),
             checkpoint: Arc::clone(&self.checkpoint),
             quarantine: Arc::clone(&self.quarantine),
             folders,

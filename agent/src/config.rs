@@ -229,7 +229,11 @@ impl Config {
     /// A day whose windows are still to be read again must not be over.
     fn check_lateness(&self, problems: &mut Problems) {
         let (least, history) = (Duration::from_secs(24 * 3600), SourceKind::LookupEvents);
-        if self.discover.lateness < least && self.sources.iter().any(|source| source.kind == history) {
+        let template = |organization: &Organization| {
+            organization.source.get("kind").and_then(serde_json::Value::as_str) == Some("lookup_events")
+        };
+        let any = self.sources.iter().any(|source| source.kind == history) || self.organizations.iter().any(template);
+        if self.discover.lateness < least && any {
             problems.push("discover.lateness", "event histories are read for a day: write at least 24h");
         }
     }

@@ -91,10 +91,12 @@ impl Check for Config {
     }
 }
 
-/// The folders that are watched; clones share the list.
+/// The sources and folders that are watched; clones share the lists.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Folders {
     watched: Arc<RwLock<HashMap<FolderId, Arc<SourceFolder>>>>,
+    /// By location.
+    sources: Arc<RwLock<BTreeMap<String, Arc<Source>>>>,
     wakes: Wakes,
 }
 
@@ -120,9 +122,30 @@ impl Folders {
         self.write().remove(&id);
     }
 
+    /// The sources that are watched.
+    pub(crate) fn sources(&self) -> Vec<Arc<Source>> {
+        self.sources.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    fn add_source(&self, source: &Arc<Source>) {
+        let mut sources = self.sources.write().unwrap_or_else(PoisonError::into_inner);
+        sources.insert(source.location.clone(), Arc::clone(source));
+    }
+
+    fn remove_source(&self, location: &str) {
+        self.sources.write().unwrap_or_else(PoisonError::into_inner).remove(location);
+    }
+
     /// What is known of each place, and of each source by its location.
     pub(crate) fn seen(&self) -> (HashMap<RowKey, Seen>, BTreeMap<String, status::Source>) {
-        let (mut places, mut sources) = (HashMap::<_, Seen>::new(), BTreeMap::<_, status::Source>::new());
+        let mut places = HashMap::<_, Seen>::new();
+        let empty = |source: Arc<Source>| status::Source {
+            name: source.name.clone(),
+            location: source.location.clone(),
+            layouts: BTreeMap::new(),
+        };
+        let mut sources: BTreeMap<_, _> =
+            self.sources().into_iter().map(|source| (source.location.clone(), empty(source))).collect();
         for folder in self.read().values() {
             let Folder { account, region, .. } = &folder.folder;
             let source = &folder.source;
@@ -130,12 +153,9 @@ impl Folders {
             let key = RowKey { location: source.location.clone(), account: account.clone(), region: region.clone() };
             let seen = places.entry(key).or_default();
             seen.last_listed = folder.last_listed().max(seen.last_listed);
-            let known = sources.entry(source.location.clone()).or_insert_with(|| status::Source {
-                name: source.name.clone(),
-                location: source.location.clone(),
-                layouts: BTreeMap::new(),
-            });
-            *known.layouts.entry(layout.clone()).or_default() += 1;
+            if let Some(known) = sources.get_mut(&source.location) {
+                *known.layouts.entry(layout.clone()).or_default() += 1;
+            }
             seen.layouts.insert(layout);
         }
         (places, sources)

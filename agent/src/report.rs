@@ -2,7 +2,7 @@
 //!
 //! Owns nothing but the gathering. Called off the async threads: it takes the checkpoint's lock.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use orgtrail_service::clock::Clock;
@@ -12,7 +12,7 @@ use orgtrail_service::quarantine::Quarantine;
 use crate::checkpoint::{Checkpoint, Row};
 use crate::completeness;
 use crate::discover::Folders;
-use crate::kind::Notes;
+use crate::object::Source;
 use crate::organizations::Board;
 use crate::ship;
 use crate::status::{self, Link, Objects, Status};
@@ -22,10 +22,6 @@ use crate::status::{self, Link, Objects, Status};
 pub(crate) struct Reporter {
     pub(crate) name: String,
     pub(crate) endpoint: String,
-    /// Names of the sources by location.
-    pub(crate) sources: HashMap<String, String>,
-    /// What the sources have to say beside their objects, by name.
-    pub(crate) notes: Vec<(String, Notes)>,
     pub(crate) checkpoint: Arc<Checkpoint>,
     pub(crate) quarantine: Arc<Quarantine>,
     pub(crate) folders: Folders,
@@ -45,7 +41,7 @@ impl Reporter {
             let counts = counts(&row);
             objects.add(&counts);
             let watched = sources.get(&row.key.location).map(|source| &source.name);
-            let name = watched.or(self.sources.get(&row.key.location)).unwrap_or(&row.key.location);
+            let name = watched.unwrap_or(&row.key.location);
             let seen = seen.get(&row.key);
             let layouts = seen.map(|seen| seen.layouts.iter().map(String::as_str).collect::<Vec<_>>().join(", "));
             rows.push(status::Row {
@@ -81,8 +77,9 @@ impl Reporter {
     }
 
     fn skipped_regions(&self) -> Vec<status::SkippedRegion> {
-        let noted = self.notes.iter().filter_map(|(name, notes)| notes.skipped.as_ref().map(|of| of.list(name)));
-        noted.flatten().collect()
+        let sources = self.folders.sources();
+        let of = |source: &Arc<Source>| source.notes.skipped.as_ref().map(|skipped| skipped.list(&source.name));
+        sources.iter().filter_map(of).flatten().collect()
     }
 
     fn completeness(&self) -> Vec<status::Completeness> {

@@ -59,7 +59,7 @@ struct Model {
 
 impl Model {
     fn is_active(account: usize, region: usize) -> bool {
-        (account * REGIONS.len() + region) % ACTIVE_ONE_IN == 0
+        (account * REGIONS.len() + region).is_multiple_of(ACTIVE_ONE_IN)
     }
 
     fn prefixes(&self, request: &ListRequest) -> Vec<String> {

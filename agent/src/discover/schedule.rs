@@ -364,6 +364,7 @@ impl Stage {
     fn add(&mut self, source: Arc<Source>) {
         let id = self.walks_made;
         self.walks_made += 1;
+        self.context.folders.add_source(&source);
         self.walks.insert(id, Walk { source, tree: Some(Tree::default()), due: None, failures: 0, tried: false });
         self.unwalked.insert(id);
         self.walk_after(id, Duration::ZERO);
@@ -436,6 +437,7 @@ impl Stage {
             let Some(id) = id else { continue };
             self.unwalked.remove(&id);
             let Some(walk) = self.walks.remove(&id) else { continue };
+            self.context.folders.remove_source(&location);
             tracing::info!(source.name = walk.source.name, "everything known of the source is settled; it goes");
             self.context.health.set_ok(&walk.source.part());
         }

@@ -219,6 +219,16 @@ mod tests {
     }
 
     #[test]
+    fn event_histories_are_a_source_for_each_account() {
+        let template =
+            template(r#"{"kind": "lookup_events", "role_name": "orgtrail", "region": "us-gov-east-1"}"#).unwrap();
+        assert!(!template.is_shared());
+        let source = template.source(&account(Partition::GovCloud)).unwrap();
+        assert_eq!(source.accounts, ["444455556666"]);
+        assert_eq!(source.connection.role_arn.unwrap(), "arn:aws-us-gov:iam::444455556666:role/orgtrail");
+    }
+
+    #[test]
     fn what_cannot_be_meant_is_refused_by_its_key() {
         for (toml, key) in [
             ("{}", ""),
