@@ -62,7 +62,7 @@ impl Reporter {
             objects,
             quarantine: self.quarantine.counts(),
             rows,
-            completeness: self.completeness(),
+            completeness: self.completeness(&sources),
             sources: sources.into_values().collect(),
             organizations: self.organizations.read(),
             link: self.link(),
@@ -82,11 +82,11 @@ impl Reporter {
         sources.iter().filter_map(of).flatten().collect()
     }
 
-    fn completeness(&self) -> Vec<status::Completeness> {
+    fn completeness(&self, sources: &BTreeMap<String, status::Source>) -> Vec<status::Completeness> {
         let mut rows = self.completeness.rows(self.clock.now());
         for row in &mut rows {
-            if let Some(name) = self.sources.get(&row.source) {
-                row.source.clone_from(name);
+            if let Some(source) = sources.get(&row.source) {
+                row.source.clone_from(&source.name);
             }
         }
         let key = |row: &status::Completeness| {

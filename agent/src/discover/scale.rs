@@ -195,7 +195,7 @@ async fn run(accounts: usize, every: i64, notified: bool, warm: Duration, hours:
         out,
     };
     let inputs = Inputs { epochs: moved, changes, awaited: 0 };
-    let (stage, mut handle) = Stage::new(Config::default(), false, vec![Arc::new(source)], context, inputs);
+    let (stage, mut handle) = Stage::new(Config::default(), false, vec![Arc::new(source)], Arc::new(context), inputs);
     let cancel = CancellationToken::new();
     let running = tokio::spawn(stage.run(cancel.clone()));
     let delivered = Arc::clone(&checkpoint);
@@ -232,7 +232,7 @@ async fn run(accounts: usize, every: i64, notified: bool, warm: Duration, hours:
 }
 
 fn settled(claim: checkpoint::Claim, etag: String, stamp: i64, outcome: Outcome) -> Settled {
-    Settled { claim, etag, stamp: Some(stamp), sha256: None, outcome }
+    Settled { claim, etag, stamp: Some(stamp), sha256: None, statement: None, outcome }
 }
 
 impl Taken {
