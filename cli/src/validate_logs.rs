@@ -51,8 +51,8 @@ use crate::terminal::{end, progress};
 /// Folders of digests, one an account and region, that are validated at once.
 const FOLDERS: usize = 8;
 
-/// Results of a folder that wait for those before it to be told.
-const TOLD_AHEAD: usize = 1024;
+/// Results of a folder that wait for those before it to be told, a hundred or so each.
+const TOLD_AHEAD: usize = 16;
 
 /// CloudTrail began in November 2013: no digest is older.
 const FIRST_DIGEST: &str = "2013-11-01T00:00:00Z";
@@ -173,13 +173,15 @@ async fn tell_all(
             running.spawn(validate_folder(Arc::clone(reader), folder.clone(), wanted.clone(), range, sender));
         }
         let Some(mut first) = told.pop_front() else { break };
-        while let Some(event) = first.recv().await {
-            let event: Event = event?;
-            if matches!(event, Event::Listed(_)) {
-                chains += 1;
+        while let Some(events) = first.recv().await {
+            let events: Vec<Event> = events?;
+            for event in &events {
+                if matches!(event, Event::Listed(_)) {
+                    chains += 1;
+                }
+                tally.count(event);
+                report.tell(event)?;
             }
-            tally.count(&event);
-            report.tell(&event)?;
         }
     }
     while let Some(ended) = running.join_next().await {
@@ -194,7 +196,7 @@ async fn validate_folder(
     folder: Folder,
     wanted: Wanted,
     range: Range,
-    told: Sender<anyhow::Result<Event>>,
+    told: Sender<anyhow::Result<Vec<Event>>>,
 ) {
     let validated = async {
         let store = Arc::clone(reader.place.store());

@@ -7,6 +7,9 @@
 //! and all of `REFRESH_AHEAD` before they expire: the SDK spreads the moment at random, so that a thousand sources whose
 //! roles were assumed together don't come back together. Callers that wait meanwhile share one refresh.
 
+mod remembered;
+
+use self::remembered::Remembered;
 use crate::connection::{Connection, CredentialSource, RoleStep, SESSION_NAME};
 use crate::partition::Partition;
 use crate::{Error, ErrorKind};
@@ -63,7 +66,14 @@ pub(crate) async fn sdk_config(connection: &Connection, region: Option<&str>) ->
     }
     // Boxed: both run once a client, and would make every future that opens one large.
     let base = Box::pin(loader.load()).await;
-    Box::pin(with_roles(connection, base)).await
+    remembering(Box::pin(with_roles(connection, base)).await)
+}
+
+/// The same, and what provides credentials remembers them.
+fn remembering(config: SdkConfig) -> SdkConfig {
+    let (Some(provider), Some(clock)) = (config.credentials_provider(), config.time_source()) else { return config };
+    let remembered = SharedCredentialsProvider::new(Remembered::new(provider, clock));
+    config.into_builder().credentials_provider(remembered).build()
 }
 
 /// The configuration for a service that has no way to find its region by itself.

@@ -119,12 +119,12 @@ pub trait ObjectStore: Send + Sync + Debug {
     /// An object with its bytes. `TooLarge` where it has more than `bytes_max`, without reading it all.
     async fn get(&self, key: &str, bytes_max: u64) -> Result<Object, Error>;
 
-    /// Several objects with their bytes, one after the other, in the order of their keys here. Each is bounded as by `get`.
+    /// The bytes of several objects and nothing else of them, in the order of their keys here. Each is bounded as by `get`.
     /// Cheaper than as many calls of `get` where a call costs more than the reading: in a folder.
-    async fn get_each(&self, keys: &[String], bytes_max: u64) -> Vec<Result<Object, Error>> {
+    async fn read_each(&self, keys: &[String], bytes_max: u64) -> Vec<Result<Bytes, Error>> {
         let mut objects = Vec::with_capacity(keys.len());
         for key in keys {
-            objects.push(self.get(key, bytes_max).await);
+            objects.push(self.get(key, bytes_max).await.map(|object| object.bytes));
         }
         objects
     }

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use orgtrail_event::digest::{BackfillRef, DigestFault};
@@ -26,6 +27,16 @@ const LOGS: usize = 32;
 
 /// Files of a folder that are read in one step.
 const TOGETHER: usize = 16;
+
+/// Log files of a bucket that one task reads one after the other: the next request goes out on the connection and the
+/// thread that the last answer came on, and nobody has to be woken.
+const IN_A_ROW: usize = 4;
+
+/// Results that are told at once.
+const TOLD_TOGETHER: usize = 128;
+
+/// How long a result waits for others that are told with it.
+const TOLD_AFTER: Duration = Duration::from_millis(50);
 
 /// Results of a chain that may wait for one before them.
 const WAITING_MAX: usize = 4096;
@@ -48,7 +59,9 @@ pub(super) struct Validation {
     reader: Arc<Reader>,
     chain: Chain,
     range: Range,
-    told: Sender<anyhow::Result<Event>>,
+    told: Sender<anyhow::Result<Vec<Event>>>,
+    /// What is told next, and since when it is being gathered.
+    telling: (Vec<Event>, Instant),
     work: InOrder<anyhow::Result<Vec<Event>>>,
     moved_told: bool,
     /// Hashes of the log files that valid digests list.
@@ -63,12 +76,18 @@ pub(super) struct Validation {
 }
 
 impl Validation {
-    pub(super) fn new(reader: Arc<Reader>, chain: Chain, range: Range, told: Sender<anyhow::Result<Event>>) -> Self {
+    pub(super) fn new(
+        reader: Arc<Reader>,
+        chain: Chain,
+        range: Range,
+        told: Sender<anyhow::Result<Vec<Event>>>,
+    ) -> Self {
         Self {
             reader,
             chain,
             range,
             told,
+            telling: (Vec::new(), Instant::now()),
             work: InOrder::new(),
             moved_told: false,
             listed: HashSet::new(),
@@ -81,6 +100,12 @@ impl Validation {
 
     /// Walks over normal digests, then over backfill digests, then looks at what nothing led to.
     pub(super) async fn run(mut self, keys: Keys) -> anyhow::Result<()> {
+        let ended = self.validate(keys).await;
+        self.flush().await?;
+        ended
+    }
+
+    async fn validate(&mut self, keys: Keys) -> anyhow::Result<()> {
         self.push(Event::Listed(keys.normal.len() + keys.backfill.len())).await?;
         let range = self.range;
         let public_keys = match keys.normal.is_empty() && keys.backfill.is_empty() {
@@ -157,10 +182,10 @@ impl Validation {
     }
 
     async fn logs(&mut self, sound: &Arc<Sound>) -> anyhow::Result<()> {
-        // What costs a request is read each by itself and so at once.
-        let together = if self.reader.place.is_folder() { TOGETHER } else { 1 };
+        let (together, tasks) =
+            if self.reader.place.is_folder() { (TOGETHER, LOGS / TOGETHER) } else { (IN_A_ROW, LOGS) };
         for files in sound.digest.log_files.chunks(together) {
-            while self.work.running() >= LOGS / together {
+            while self.work.running() >= tasks {
                 self.drain(self.work.len() - 1).await?;
             }
             let reader = Arc::clone(&self.reader);
@@ -252,16 +277,29 @@ impl Validation {
         Ok(())
     }
 
-    async fn tell(&self, events: anyhow::Result<Vec<Event>>) -> anyhow::Result<()> {
+    async fn tell(&mut self, events: anyhow::Result<Vec<Event>>) -> anyhow::Result<()> {
         match events {
             Ok(events) => {
-                for event in events {
-                    self.told.send(Ok(event)).await.map_err(|_| Unheard)?;
+                let (telling, since) = &mut self.telling;
+                if telling.is_empty() {
+                    *since = Instant::now();
                 }
-                Ok(())
+                telling.extend(events);
+                if telling.len() >= TOLD_TOGETHER || since.elapsed() > TOLD_AFTER { self.flush().await } else { Ok(()) }
             }
-            Err(error) => self.told.send(Err(error)).await.map_err(|_| Unheard.into()),
+            Err(error) => {
+                self.flush().await?;
+                self.told.send(Err(error)).await.map_err(|_| Unheard.into())
+            }
         }
+    }
+
+    async fn flush(&mut self) -> anyhow::Result<()> {
+        let telling = std::mem::take(&mut self.telling.0);
+        if telling.is_empty() {
+            return Ok(());
+        }
+        self.told.send(Ok(telling)).await.map_err(|_| Unheard.into())
     }
 }
 

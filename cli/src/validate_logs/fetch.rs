@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use anyhow::Context;
+use bytes::Bytes;
 use jiff::Timestamp;
 use orgtrail_cloud::object_store::Object;
 use orgtrail_cloud::{Error, ErrorKind};
@@ -145,25 +146,28 @@ impl Reader {
         hash_values: Vec<String>,
     ) -> anyhow::Result<Vec<Result<(), LogFault>>> {
         let mut judged = Vec::with_capacity(at.len());
-        for (object, hash_value) in self.place.get_each(at, LOG_BYTES_MAX).await.into_iter().zip(hash_values) {
-            judged.push(self.judge_log(object, hash_value).await?);
+        if let Some(read) = self.place.read_each(at, LOG_BYTES_MAX).await {
+            for (bytes, hash_value) in read.into_iter().zip(hash_values) {
+                judged.push(self.judge_log(bytes, hash_value).await?);
+            }
+            return Ok(judged);
+        }
+        for (at, hash_value) in at.iter().zip(hash_values) {
+            let bytes = self.place.get(at, LOG_BYTES_MAX).await.map(|object| object.bytes);
+            judged.push(self.judge_log(bytes, hash_value).await?);
         }
         Ok(judged)
     }
 
-    async fn judge_log(
-        &self,
-        object: Result<Object, Error>,
-        hash_value: String,
-    ) -> anyhow::Result<Result<(), LogFault>> {
-        let object = match object {
-            Ok(object) => object,
+    async fn judge_log(&self, read: Result<Bytes, Error>, hash_value: String) -> anyhow::Result<Result<(), LogFault>> {
+        let bytes = match read {
+            Ok(bytes) => bytes,
             Err(error) if is_absent(&error) => return Ok(Err(LogFault::NotFound)),
             Err(error) if is_too_large(&error) => return Ok(Err(LogFault::HashMismatch)),
             Err(error) => return Err(error.into()),
         };
-        let read_bytes = object.bytes.len();
-        let job = move || CONTENT.with_borrow_mut(|content| content.verify_log(&object.bytes, &hash_value));
+        let read_bytes = bytes.len();
+        let job = move || CONTENT.with_borrow_mut(|content| content.verify_log(&bytes, &hash_value));
         self.run(read_bytes, job).await.context("verify a log file")
     }
 }

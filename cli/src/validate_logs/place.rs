@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use orgtrail_cloud::object_store::Object;
 use orgtrail_cloud::{Connection, Error, ErrorKind, Location, ObjectStore, open_store};
 use orgtrail_event::digest::Digest;
@@ -95,17 +96,13 @@ impl Place {
         matches!(self.store.location(), Location::File { .. })
     }
 
-    /// Reads objects, in their order.
-    pub(super) async fn get_each(&self, at: &[Address], bytes_max: u64) -> Vec<Result<Object, Error>> {
-        let there: Vec<_> = at.iter().filter_map(|at| self.relative(at)).map(str::to_owned).collect();
-        if self.is_folder() && there.len() == at.len() {
-            return self.store.get_each(&there, bytes_max).await;
+    /// Reads files of a folder in one step, in their order. `None`: they have to be read one by one.
+    pub(super) async fn read_each(&self, at: &[Address], bytes_max: u64) -> Option<Vec<Result<Bytes, Error>>> {
+        if !self.is_folder() {
+            return None;
         }
-        let mut objects = Vec::with_capacity(at.len());
-        for at in at {
-            objects.push(self.get(at, bytes_max).await);
-        }
-        objects
+        let there: Option<Vec<_>> = at.iter().map(|at| self.relative(at).map(str::to_owned)).collect();
+        Some(self.store.read_each(&there?, bytes_max).await)
     }
 
     /// The store of a whole bucket. Folders stand for one bucket only.

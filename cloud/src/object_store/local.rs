@@ -63,10 +63,15 @@ impl LocalStore {
         Ok(path)
     }
 
-    /// Reads an object on this thread.
-    fn read(&self, key: &str, bytes_max: u64) -> Result<Object, Error> {
+    /// Reads an object, or the part that `part` reads, on this thread.
+    fn read<T>(
+        &self,
+        key: &str,
+        bytes_max: u64,
+        part: impl FnOnce(&Path, u64) -> io::Result<Option<T>>,
+    ) -> Result<T, Error> {
         let path = self.path("get", key)?;
-        let read = read_object(&path, key.to_owned(), bytes_max);
+        let read = part(&path, bytes_max);
         let read = read.map_err(|error| Error::io("get", self.location.object(key), error))?;
         read.ok_or_else(|| Error::new(ErrorKind::TooLarge { bytes_max }, "get", self.location.object(key)))
     }
@@ -115,14 +120,16 @@ impl ObjectStore for LocalStore {
 
     async fn get(&self, key: &str, bytes_max: u64) -> Result<Object, Error> {
         let (store, wanted) = (self.clone(), key.to_owned());
-        let read = tokio::task::spawn_blocking(move || store.read(&wanted, bytes_max)).await;
+        let read = move || store.read(&wanted, bytes_max, |path, max| read_object(path, wanted.clone(), max));
+        let read = tokio::task::spawn_blocking(read).await;
         read.unwrap_or_else(|stopped| Err(self.stopped(key).source(stopped)))
     }
 
-    async fn get_each(&self, keys: &[String], bytes_max: u64) -> Vec<Result<Object, Error>> {
+    async fn read_each(&self, keys: &[String], bytes_max: u64) -> Vec<Result<Bytes, Error>> {
         let store = self.clone();
         let wanted = keys.to_vec();
-        let read = move || wanted.iter().map(|key| store.read(key, bytes_max)).collect();
+        let bytes_of = |path: &Path, max| Ok(read_file(path, max)?.map(|(_, bytes)| Bytes::from(bytes)));
+        let read = move || wanted.iter().map(|key| store.read(key, bytes_max, bytes_of)).collect();
         let read: Result<Vec<_>, _> = tokio::task::spawn_blocking(read).await;
         read.unwrap_or_else(|stopped| {
             let why = stopped.to_string();
@@ -169,6 +176,13 @@ fn file_metadata(path: &Path) -> io::Result<fs::Metadata> {
 
 /// The object, or `None` where it is larger than allowed.
 fn read_object(path: &Path, key: String, bytes_max: u64) -> io::Result<Option<Object>> {
+    let Some((metadata, bytes)) = read_file(path, bytes_max)? else { return Ok(None) };
+    let meta = local_walk::meta(key, &metadata)?;
+    Ok(Some(Object { meta, bytes: bytes.into(), metadata: read_metadata(path)? }))
+}
+
+/// The file, or `None` where it is larger than allowed.
+fn read_file(path: &Path, bytes_max: u64) -> io::Result<Option<(fs::Metadata, Vec<u8>)>> {
     file_metadata(path)?;
     let file = File::open(path)?;
     // Of the opened file: another may have been renamed over the path meanwhile.
@@ -178,11 +192,7 @@ fn read_object(path: &Path, key: String, bytes_max: u64) -> io::Result<Option<Ob
     }
     let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default());
     file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > bytes_max {
-        return Ok(None);
-    }
-    let meta = local_walk::meta(key, &metadata)?;
-    Ok(Some(Object { meta, bytes: bytes.into(), metadata: read_metadata(path)? }))
+    Ok((bytes.len() as u64 <= bytes_max).then_some((metadata, bytes)))
 }
 
 fn read_metadata(path: &Path) -> io::Result<BTreeMap<String, String>> {

@@ -1,16 +1,23 @@
 //! S3 as an object store.
 //!
-//! Owns: the requests, the bucket's region, and reading a body to its end. Does not own: credentials and timeouts
+//! Owns: the requests, the bucket's region, and reading a body to its end (`s3/direct.rs` the short way). Does not own: credentials and timeouts
 //! (`credentials`), nor what an error means (`error::classify`). Stateless but for the client, made on first use.
 //!
 //! The bucket's region is asked for before anything else, because the SDK does not follow S3's redirect to another one.
 //! A configured region that turns out wrong is a warning, not an error: the bucket is used where it is. `WrongRegion`
 //! comes only from a bucket that doesn't say where it is, or that moved while we ran.
 
+mod direct;
+mod pool;
+mod sign;
+mod wire;
+
+use self::direct::{Direct, Read};
 use super::{ListPage, ListRequest, Object, ObjectMeta, ObjectStore, PAGE_MAX, PutOptions};
 use crate::error::classify;
 use crate::{Connection, Error, ErrorKind, Location, credentials};
 use async_trait::async_trait;
+use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
@@ -46,7 +53,9 @@ pub struct S3Store {
     /// With its trailing slash; empty for the whole bucket.
     prefix: String,
     connection: Connection,
-    client: OnceCell<Client>,
+    client: OnceCell<(Client, SdkConfig)>,
+    /// `None` where objects can be got in the SDK's way only.
+    direct: OnceCell<Option<Box<Direct>>>,
 }
 
 impl S3Store {
@@ -58,6 +67,7 @@ impl S3Store {
             prefix: if prefix.is_empty() { String::new() } else { format!("{prefix}/") },
             connection: connection.clone(),
             client: OnceCell::new(),
+            direct: OnceCell::new(),
         }
     }
 
@@ -69,11 +79,23 @@ impl S3Store {
     /// A client in the bucket's region.
     pub(crate) async fn client(&self) -> Result<&Client, Error> {
         // Boxed: it runs once, and would make every operation's future large.
-        self.client.get_or_try_init(|| Box::pin(self.connect())).await
+        self.client.get_or_try_init(|| Box::pin(self.connect())).await.map(|(client, _)| client)
+    }
+
+    /// The short way to objects, where there is one. Why it can't be found out shows when the SDK is asked.
+    async fn direct(&self) -> Option<&Direct> {
+        let learn = || {
+            Box::pin(async {
+                let (client, config) = self.client.get().ok_or("not connected")?;
+                let direct = Direct::learn(client, config, &self.bucket, &self.connection).await?;
+                Ok::<_, Box<dyn std::error::Error + Send + Sync>>(direct.map(Box::new))
+            })
+        };
+        self.direct.get_or_try_init(learn).await.ok()?.as_deref()
     }
 
     /// A client in the bucket's own region.
-    async fn connect(&self) -> Result<Client, Error> {
+    async fn connect(&self) -> Result<(Client, SdkConfig), Error> {
         let first = credentials::sdk_config(&self.connection, None).await;
         let given = first.region().map(|region| region.as_ref().to_owned());
         let region = given.clone().unwrap_or_else(|| FIRST_REGION.to_owned());
@@ -82,9 +104,9 @@ impl S3Store {
             None => credentials::sdk_config(&self.connection, Some(&region)).await,
         };
         let client = self.client_of(&config);
-        let Some(found) = self.bucket_region(&client).await? else { return Ok(client) };
+        let Some(found) = self.bucket_region(&client).await? else { return Ok((client, config)) };
         if found == region {
-            return Ok(client);
+            return Ok((client, config));
         }
         if self.connection.region.is_some() {
             tracing::warn!(
@@ -93,10 +115,11 @@ impl S3Store {
             );
         }
         // The roles too are assumed anew, at that region's endpoint.
-        Ok(self.client_of(&credentials::sdk_config(&self.connection, Some(&found)).await))
+        let config = credentials::sdk_config(&self.connection, Some(&found)).await;
+        Ok((self.client_of(&config), config))
     }
 
-    fn client_of(&self, config: &aws_config::SdkConfig) -> Client {
+    fn client_of(&self, config: &SdkConfig) -> Client {
         let mut builder = aws_sdk_s3::config::Builder::from(config);
         if let Some(path_style) = self.connection.force_path_style {
             builder = builder.force_path_style(path_style);
@@ -212,6 +235,15 @@ impl ObjectStore for S3Store {
 
     async fn get(&self, key: &str, bytes_max: u64) -> Result<Object, Error> {
         let client = self.client().await?;
+        if let Some(direct) = self.direct().await {
+            match direct.get(key, &self.key(key), bytes_max).await {
+                Some(Read::Object(object)) => return Ok(object),
+                Some(Read::TooLarge) => {
+                    return Err(Error::new(ErrorKind::TooLarge { bytes_max }, "get", self.location.object(key)));
+                }
+                None => {}
+            }
+        }
         let mut attempt = 0;
         loop {
             attempt += 1;
