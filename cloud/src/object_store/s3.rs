@@ -235,16 +235,17 @@ impl ObjectStore for S3Store {
 
     async fn get(&self, key: &str, bytes_max: u64) -> Result<Object, Error> {
         let client = self.client().await?;
+        let mut attempt = 0;
         if let Some(direct) = self.direct().await {
             match direct.get(key, &self.key(key), bytes_max).await {
                 Some(Read::Object(object)) => return Ok(object),
                 Some(Read::TooLarge) => {
                     return Err(Error::new(ErrorKind::TooLarge { bytes_max }, "get", self.location.object(key)));
                 }
+                Some(Read::BrokenOff) => attempt = 1,
                 None => {}
             }
         }
-        let mut attempt = 0;
         loop {
             attempt += 1;
             match self.get_once(client, key, bytes_max).await {

@@ -62,6 +62,8 @@ pub(super) enum Read {
     Object(Object),
     /// It has more bytes than the caller allows.
     TooLarge,
+    /// It began to come, and broke off or stood still.
+    BrokenOff,
 }
 
 impl Direct {
@@ -99,21 +101,21 @@ impl Direct {
         if self.is_paused() {
             return None;
         }
-        match self.attempt(key, whole, bytes_max).await {
-            Ok(Some(read)) => {
-                self.failures.store(0, Ordering::Relaxed);
-                Some(read)
-            }
-            Ok(None) => None,
-            Err(error) => {
-                tracing::debug!(%error, object.key = whole, "a direct request came to nothing; asking through the SDK");
-                if self.failures.fetch_add(1, Ordering::Relaxed) + 1 >= FAILURES_MAX {
-                    self.failures.store(0, Ordering::Relaxed);
-                    *self.paused.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-                }
-                None
-            }
+        let attempt = self.attempt(key, whole, bytes_max).await;
+        if let Err(error) = &attempt {
+            tracing::debug!(%error, object.key = whole, "a direct request came to nothing; asking through the SDK");
         }
+        let failures = match &attempt {
+            Err(_) | Ok(Some(Read::BrokenOff)) => self.failures.fetch_add(1, Ordering::Relaxed) + 1,
+            Ok(_) => 0,
+        };
+        if failures == 0 || failures >= FAILURES_MAX {
+            self.failures.store(0, Ordering::Relaxed);
+        }
+        if failures >= FAILURES_MAX {
+            *self.paused.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        }
+        attempt.ok().flatten()
     }
 
     fn is_paused(&self) -> bool {
@@ -145,7 +147,13 @@ impl Direct {
             return Ok(Some(Read::TooLarge));
         }
         let slowest = Duration::from_secs(meta.size / BODY_BYTES_PER_SECOND_MIN);
-        let bytes = within(self.connection.operation_timeout + slowest, wire.body(&head)).await?;
+        let bytes = match within(self.connection.operation_timeout + slowest, wire.body(&head)).await {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                tracing::warn!(%error, object.key = whole, "an object's body failed and is read again");
+                return Ok(Some(Read::BrokenOff));
+            }
+        };
         if Wire::is_kept(&head) {
             self.pool.keep(&self.name, wire);
         }

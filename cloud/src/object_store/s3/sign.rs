@@ -49,7 +49,7 @@ impl Signer {
         let mut signed = format!("host:{host}\nx-amz-content-sha256:{EMPTY_SHA256}\nx-amz-date:{time}\n");
         let mut names = "host;x-amz-content-sha256;x-amz-date".to_owned();
         if let Some(token) = token {
-            write!(signed, "x-amz-security-token:{token}\n").ok()?;
+            writeln!(signed, "x-amz-security-token:{token}").ok()?;
             names.push_str(";x-amz-security-token");
         }
         let request =

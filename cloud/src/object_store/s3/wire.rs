@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use aws_smithy_types::date_time::Format;
 use bytes::Bytes;
@@ -29,6 +30,9 @@ const HEADERS_MAX: usize = 96;
 
 /// The first allocation for a body, whatever length it announces.
 const RESERVE_MAX: usize = 16 << 20;
+
+/// How long a body may stand still: as long as the SDK waits.
+const STILL_MAX: Duration = Duration::from_secs(5);
 
 /// The longest body of a refusal that is read so that its connection can be kept.
 const REFUSAL_BYTES_MAX: u64 = 8 << 10;
@@ -188,7 +192,7 @@ impl Wire {
         let ends = head.bytes.saturating_add(length);
         if ends <= self.buffer.capacity() {
             while self.buffer.len() < ends {
-                self.stream.read(&mut self.buffer).await?;
+                self.stream.read_on(&mut self.buffer).await?;
             }
             let body = self.buffer.get(head.bytes..ends).filter(|_| self.buffer.len() == ends);
             return body.map(Bytes::copy_from_slice).ok_or_else(|| io::ErrorKind::InvalidData.into());
@@ -197,8 +201,8 @@ impl Wire {
         body.extend_from_slice(&self.buffer[head.bytes..]);
         while body.len() < length {
             // Never more than is to come: what is behind it would be another answer.
-            body.reserve((length - body.len()).min(RESERVE_MAX));
-            self.stream.read(&mut body).await?;
+            body.reserve_exact((length - body.len()).min(RESERVE_MAX));
+            self.stream.read_on(&mut body).await?;
         }
         if body.len() == length { Ok(body.into()) } else { Err(io::ErrorKind::InvalidData.into()) }
     }
@@ -218,6 +222,12 @@ impl Wire {
 }
 
 impl Stream {
+    /// Reads once, and gives up where nothing comes.
+    async fn read_on(&mut self, into: &mut Vec<u8>) -> io::Result<()> {
+        let read = tokio::time::timeout(STILL_MAX, self.read(into)).await;
+        read.unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "the body stands still")))
+    }
+
     /// Reads once, at least one byte.
     async fn read(&mut self, into: &mut Vec<u8>) -> io::Result<()> {
         async fn once(stream: &mut (impl AsyncRead + Unpin), into: &mut Vec<u8>) -> io::Result<()> {

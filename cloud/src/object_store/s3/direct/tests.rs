@@ -33,9 +33,11 @@ fn a_signed_url_tells_where_requests_go() {
 /// A bucket on the loopback interface whose answers depend on the key and on who asks: the short way or the SDK.
 struct Server {
     url: String,
-    /// Who asked for what, on the how many-th connection.
-    asked: Arc<Mutex<Vec<(&'static str, String, usize)>>>,
+    asked: Arc<Mutex<Vec<Asked>>>,
 }
+
+/// Who asked for what, on the how many-th connection.
+type Asked = (&'static str, String, usize);
 
 impl Server {
     fn start() -> Self {
