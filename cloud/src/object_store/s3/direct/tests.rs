@@ -100,6 +100,8 @@ fn answer(who: &str, what: &str) -> (String, bool) {
         ("kept" | "large", _) => (whole, false),
         ("closed", _) => (whole, true),
         ("cut", "short") => (ok("Content-Length: 5", "who"), true),
+        ("always-cut", _) => (ok("Content-Length: 5", "who"), true),
+        ("still", "short") => (ok("Content-Length: 5", "who"), false),
         ("chunked", _) => (ok("Transfer-Encoding: chunked", "5\r\nwhole\r\n0\r\n\r\n"), false),
         ("two-lengths", "short") => (ok("Content-Length: 5\r\nContent-Length: 6", "whole!"), false),
         ("garbage", "short") => ("220 smtp ready\r\n".to_owned(), true),
@@ -172,4 +174,21 @@ async fn what_never_answers_the_short_way_is_left_alone_for_a_while() {
     }
     assert_eq!(&store.get("kept", 5).await.unwrap().bytes[..], b"whole");
     assert_eq!(server.who_asked("kept"), ["sdk"]);
+}
+
+/// Four of them, as many as the SDK's way alone would make.
+#[tokio::test]
+async fn a_body_that_breaks_off_the_short_way_was_one_of_the_attempts() {
+    let server = Server::start();
+    let error = server.store().get("always-cut", 5).await.unwrap_err();
+    assert_eq!(error.kind(), &ErrorKind::Unavailable, "{error}");
+    assert_eq!(server.who_asked("always-cut"), ["short", "sdk", "sdk", "sdk"]);
+}
+
+#[tokio::test]
+async fn a_body_that_stands_still_is_read_again_after_seconds() {
+    let (server, begun) = (Server::start(), Instant::now());
+    assert_eq!(&server.store().get("still", 5).await.unwrap().bytes[..], b"whole");
+    assert_eq!(server.who_asked("still"), ["short", "sdk"]);
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
 }
