@@ -120,3 +120,52 @@ fn every_bound_is_checked() {
     problem(&GOOD.replace("file:///srv/trail\"", "file:///srv/trail\"\nregion = \"eu-west-1\""), "sources[1].location");
     problem(&GOOD.replace("role/orgtrail-agent", "user/x"), "sources[0].role_arn");
 }
+
+const ORGANIZATION: &str = r#"
+name = "acme"
+state_dir = "/var/lib/orgtrail/agent"
+[aggregator]
+endpoint = "http://127.0.0.1:7443"
+[[organizations]]
+name = "acme"
+role_arn = "arn:aws:iam::111122223333:role/orgtrail-organization"
+external_id = "acme-7"
+region = "us-east-1"
+include = { units = ["r-ab12/ou-ab12-11111111"], tags = ["env=prod"] }
+exclude = { accounts = ["444455556666"] }
+[organizations.source]
+location = "s3://trail-{account}"
+region = "eu-central-1"
+role_name = "orgtrail-agent"
+external_id = "acme-7"
+start = "-7d"
+"#;
+
+#[test]
+fn an_organization_alone_is_enough_to_read_from() {
+    let config = read(ORGANIZATION).unwrap();
+    let organization = &config.organizations[0];
+    assert_eq!(organization.connection.external_id.as_deref(), Some("acme-7"));
+    assert_eq!(organization.include.tags, ["env=prod"]);
+    assert_eq!(organization.refresh_interval, Duration::from_secs(300));
+}
+
+#[test]
+fn what_is_wrong_with_an_organization_is_told_by_its_key() {
+    for (right, wrong, said) in [
+        ("name = \"acme\"\nrole", "name = \"a/b\"\nrole", "organizations[0].name: missing or no name"),
+        ("ou-ab12-11111111", "Workloads", "`r-ab12/Workloads` is no organizational unit"),
+        ("env=prod", "=prod", "`=prod` is no tag"),
+        ("\"444455556666\"", "\"4444\"", "`4444` is no account id"),
+        ("eu-central-1", "us-gov-west-1", "organizations[0].source.region: is in partition aws-us-gov"),
+        ("-{account}", "-{account}-{acount}", "`{acount}` is unknown"),
+        ("-7d", "soon", "`soon` is no start"),
+        ("role_name = ", "role = ", "role"),
+        ("trail-{account}", "trail", "organizations[0].source.role_name: one location for all accounts has one role"),
+    ] {
+        assert!(ORGANIZATION.contains(right), "{right}");
+        problem(&ORGANIZATION.replacen(right, wrong, 1), said);
+    }
+    let file = "accounts_file = \"file:///etc/accounts.json\"\n";
+    problem(&ORGANIZATION.replace("role_arn", &format!("{file}role_arn")), "is read instead of AWS Organizations");
+}

@@ -1,9 +1,9 @@
 //! What an organization of thousands of accounts costs while little happens in it: a bucket computed from a model, a clock
 //! that is paused, every request counted.
 //!
-//! The test runs a tenth of the full size for a few hours. The figures of docs/performance.md come from the full size over
-//! a whole day: `SCALE_ACCOUNTS=2000 SCALE_HOURS=24 SCALE_EVERY_MINUTES=5 cargo test --release -p orgtrail-agent --lib scale
-//! -- --nocapture`.
+//! The test runs a tenth of the full size for a few hours; docs/performance.md has its figures. The full size over a whole
+//! day: `SCALE_ACCOUNTS=2000 SCALE_HOURS=24 SCALE_EVERY_MINUTES=5 cargo test --release -p orgtrail-agent --lib
+//! scale::requests -- --nocapture`.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
