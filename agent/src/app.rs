@@ -28,7 +28,7 @@ use crate::outside::{Outside, World};
 use crate::quarantine::{Aside, Retries};
 use crate::report::Reporter;
 use crate::status::Status;
-use crate::{batch, completeness, discover, fetch, intake, organizations, ship};
+use crate::{batch, completeness, discover, fetch, intake, notify, organizations, ship};
 
 /// The program, in locks, status and logs.
 const PROCESS: &str = "orgtrail-agent";
@@ -75,6 +75,7 @@ pub struct App {
     health: Health,
     registry: telemetry::Metrics,
     metrics: Metrics,
+    queues: Vec<notify::Opened>,
     budget: Budget,
 }
 
@@ -101,6 +102,7 @@ impl App {
             let from = organization.accounts_file.as_deref().unwrap_or("aws");
             organizations.push(options.outside.open_organization(from, &organization.connection).await?);
         }
+        let queues = notify::open(&config.sources, &*options.outside).await?;
         let route = ship::Route::new(&config.aggregator, Arc::clone(&options.outside))?;
         let http = Server::bind(&config.health).await?;
         let health = Health::new(Arc::clone(clock));
@@ -113,6 +115,7 @@ impl App {
             budget: budget.clone(),
         };
         registry.with(|registry| registry.register_collector(Box::new(ledger)));
+        registry.with(|registry| registry.register_collector(Box::new(metrics.spent.clone())));
         Ok(Self {
             config,
             options,
@@ -127,6 +130,7 @@ impl App {
             health,
             registry,
             metrics,
+            queues,
             budget,
         })
     }
@@ -226,6 +230,7 @@ impl App {
         let report = completeness::Report { config: config.completeness.clone(), checkpoint: Arc::clone(checkpoint) };
         let (completeness, compared) =
             completeness::Stage::new(report.clone(), options.once, Arc::clone(&context), completeness_aside);
+        let (consumers, notifications) = self.consumers(&context);
         let (changes_tx, changes) = mpsc::channel(CHANGES_WAITING);
         let inputs = discover::Inputs { epochs, changes, awaited: self.organizations.len() };
         let (discover, found) =
@@ -236,11 +241,15 @@ impl App {
         tasks.spawn("discover", discover.run(stop.clone()));
         tasks.spawn("completeness", completeness.run(stop.clone()));
         self.follow_organizations(&mut tasks, &folders, &changes_tx)?;
+        for consumer in consumers {
+            tasks.spawn("notifications", consumer.run(stop.clone()));
+        }
         tasks.spawn("retries", retries.run(stop.clone()));
         tasks.spawn("fetch", fetch.run(stop.clone()));
         tasks.spawn("batch", batch.run());
         tasks.spawn("ship", ship.run(stop.clone()));
-        let reporter = self.reporter(folders.clone(), link.clone(), report);
+        let faces = (report, notifications);
+        let reporter = self.reporter(folders.clone(), link.clone(), faces);
         let drain = Drain {
             checkpoint: Arc::clone(checkpoint),
             folders,
@@ -282,7 +291,21 @@ impl App {
         Ok(())
     }
 
-    fn reporter(&self, folders: discover::Folders, link: ship::Handle, completeness: completeness::Report) -> Reporter {
+    /// A run with `once` reads no queue: it takes what is there, and the listings find that.
+    fn consumers(&self, context: &Arc<discover::Context>) -> (Vec<notify::Consumer>, Vec<notify::Face>) {
+        let (clock, health) = (Arc::clone(&self.options.clock), self.health.clone());
+        let parking = notify::Parking::new(Arc::clone(&self.quarantine), clock, health);
+        let metrics = notify::Metrics::register(&self.registry);
+        let queues = if self.options.once { &[] } else { &self.queues[..] };
+        notify::consumers(queues, &self.sources, context, &parking, &metrics)
+    }
+
+    fn reporter(
+        &self,
+        folders: discover::Folders,
+        link: ship::Handle,
+        (completeness, notifications): (completeness::Report, Vec<notify::Face>),
+    ) -> Reporter {
         Reporter {
             name: self.config.name.clone(),
             endpoint: self.config.aggregator.endpoint.clone(),
@@ -290,6 +313,8 @@ impl App {
             quarantine: Arc::clone(&self.quarantine),
             folders,
             link,
+            notifications,
+            spent: self.metrics.spent.clone(),
             health: self.health.clone(),
             clock: Arc::clone(&self.options.clock),
             completeness,

@@ -24,7 +24,7 @@ use tonic::transport::Uri;
 pub use self::kind::SourceKind;
 pub use self::organization::{Organization, Selection};
 pub(crate) use self::start::Start;
-use crate::{batch, completeness, discover, fetch, ship};
+use crate::{batch, completeness, discover, fetch, notify, ship};
 
 /// Everything an agent is told.
 #[derive(Debug, Clone, Deserialize)]
@@ -122,6 +122,8 @@ pub struct Source {
     /// The share of each account and region of this source where the agent has more to fetch than it can: 3 gets three
     /// times the bytes of 1. From 1 to 1000. Default: 1.
     pub weight: u32,
+    /// The queue that is told of the source's objects. Default: none, listings find them all.
+    pub notifications: Option<notify::Config>,
     /// How to reach AWS: `role_arn`, `external_id`, `session_name`, `region` and the rest of a connection.
     #[serde(flatten)]
     pub connection: Connection,
@@ -138,6 +140,7 @@ impl Default for Source {
             digest_keys: None,
             start: Start::default(),
             weight: 1,
+            notifications: None,
             connection: Connection::default(),
         }
     }
@@ -205,6 +208,7 @@ impl Check for Config {
         problems.within("aggregator", |problems| self.aggregator.check(problems));
         self.check_sources(problems);
         self.check_organizations(problems);
+        notify::check_shared(&self.sources, problems);
         problems.within("discover", |problems| self.discover.check(problems));
         problems.within("completeness", |problems| self.completeness.check(problems));
         problems.within("fetch", |problems| self.fetch.check(problems));
@@ -221,7 +225,7 @@ impl Check for Config {
 
     fn flattened_keys() -> Vec<&'static str> {
         let own = ["name", "location", "accounts", "regions", "digest_keys", "start", "weight", "kind"];
-        [&own, Organization::KEYS, Connection::KEYS].concat()
+        [&own, Organization::KEYS, notify::Config::KEYS, Connection::KEYS].concat()
     }
 }
 
@@ -344,6 +348,9 @@ impl Check for Source {
             }
         }
         count_within("weight", self.weight as usize, 1..=1000, problems);
+        if let Some(notifications) = &self.notifications {
+            problems.within("notifications", |problems| notifications.check(problems));
+        }
         for (field, message) in self.connection.problems() {
             problems.push(field, message);
         }

@@ -19,11 +19,12 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
 
 use crate::checkpoint::Checkpoint;
+use crate::prices::Spent;
 
-/// A request to a source, by what it asked and how it ended.
+/// A request to a source or queue, by what it asked and how it ended.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct RequestLabels {
-    /// `list` or `get`.
+    /// `list`, `get`, `head`; of a queue `queue_receive`, `queue_extend`, `queue_delete`, `queue_depth`.
     pub(crate) operation: &'static str,
     /// `ok`, or the kind of error.
     pub(crate) outcome: &'static str,
@@ -42,6 +43,8 @@ pub(crate) struct DigestLabels {
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics {
     requests: Family<RequestLabels, Counter>,
+    /// The same by what they cost.
+    pub(crate) spent: Spent,
     digests: Family<DigestLabels, Counter>,
     /// Gzip bytes fetched.
     pub(crate) fetched_bytes: Counter,
@@ -61,7 +64,8 @@ impl Metrics {
         // Half a second to nine hours.
         let delay = Histogram::new(std::iter::successors(Some(0.5), |bound| Some(bound * 2.0)).take(17));
         Self {
-            requests: registry.register("source_requests", "Requests to sources", Family::default()),
+            requests: registry.register("source_requests", "Requests to sources and queues", Family::default()),
+            spent: Spent::default(),
             digests: registry.register("digests", "Verifications of source digests", Family::default()),
             fetched_bytes: registry.register("fetched_bytes", "Gzip bytes fetched", Counter::default()),
             inflated_bytes: registry.register("inflated_bytes", "JSON bytes checked", Counter::default()),
@@ -83,6 +87,7 @@ impl Metrics {
 
     pub(crate) fn request(&self, operation: &'static str, outcome: &'static str) {
         self.requests.get_or_create(&RequestLabels { operation, outcome }).inc();
+        self.spent.count(operation);
     }
 }
 

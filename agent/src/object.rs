@@ -57,7 +57,7 @@ impl Source {
             regions: config.regions.clone(),
             keyring: config.digest_keys.as_ref().map(|keys| Keyring::new(keys, &config.connection)),
             start: config.start,
-            notified: false,
+            notified: config.notifications.is_some(),
             weight: config.weight,
             days_stay_open: false,
             notes: Notes::default(),

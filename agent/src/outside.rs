@@ -1,4 +1,5 @@
-//! What an agent reaches outside its machine: the stores of its sources, event histories, organizations and the aggregator.
+//! What an agent reaches outside its machine: the stores of its sources, their queues, event histories, organizations and
+//! the aggregator.
 //!
 //! Owns how they are opened, and nothing that is done with them. The default methods are the real thing; the simulation
 //! answers them from memory.
@@ -7,8 +8,8 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use orgtrail_cloud::{
-    Connection, Error, Identity, Location, Lookup, ObjectStore, Organization, Regions, caller_identity, open_lookup,
-    open_organization, open_regions, open_store,
+    Connection, Error, Identity, Location, Lookup, ObjectStore, Organization, Queue, Regions, caller_identity,
+    open_lookup, open_organization, open_queue, open_regions, open_store,
 };
 use tonic::transport::{self, Channel, Endpoint};
 
@@ -21,6 +22,14 @@ pub trait Outside: Send + Sync + Debug {
     /// The location can't be opened.
     async fn open_store(&self, location: &Location, connection: &Connection) -> Result<Arc<dyn ObjectStore>, Error> {
         open_store(location, connection).await
+    }
+
+    /// A queue that tells of new objects. Calls nothing yet.
+    ///
+    /// # Errors
+    /// The id can't be opened.
+    async fn open_queue(&self, id: &str, connection: &Connection) -> Result<Arc<dyn Queue>, Error> {
+        open_queue(id, connection).await
     }
 
     /// The event history of a region. Calls nothing yet.

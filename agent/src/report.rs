@@ -14,8 +14,9 @@ use crate::completeness;
 use crate::discover::Folders;
 use crate::object::Source;
 use crate::organizations::Board;
-use crate::ship;
+use crate::prices::Spent;
 use crate::status::{self, Link, Objects, Status};
+use crate::{notify, ship};
 
 /// The parts that know.
 #[derive(Debug, Clone)]
@@ -26,6 +27,8 @@ pub(crate) struct Reporter {
     pub(crate) quarantine: Arc<Quarantine>,
     pub(crate) folders: Folders,
     pub(crate) link: ship::Handle,
+    pub(crate) notifications: Vec<notify::Face>,
+    pub(crate) spent: Spent,
     pub(crate) health: Health,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) completeness: completeness::Report,
@@ -72,6 +75,8 @@ impl Reporter {
                 days_open: watched.days_open as u64,
             },
             skipped_regions: self.skipped_regions(),
+            notifications: self.notifications.iter().map(notify::Face::status).collect(),
+            requests: self.spent.by_operation(),
             degraded: report.degraded.into_iter().map(|part| (part.part, part.reason)).collect(),
         }
     }

@@ -32,6 +32,10 @@ pub struct Status {
     pub folders: Folders,
     /// Regions of event histories that are left out, and why: no errors.
     pub skipped_regions: Vec<SkippedRegion>,
+    /// The queues that tell of new objects.
+    pub notifications: Vec<Notifications>,
+    /// Requests to sources and queues since the process started, by operation.
+    pub requests: BTreeMap<String, Requests>,
     /// What does not work right now: the part, and why.
     pub degraded: BTreeMap<String, String>,
 }
@@ -229,4 +233,35 @@ pub struct Folders {
     pub known: u64,
     /// Days whose objects the checkpoint remembers one by one.
     pub days_open: u64,
+}
+
+/// A queue that tells of new objects.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Notifications {
+    /// Its URL.
+    pub queue: String,
+    /// The names of the sources that it is written for.
+    pub sources: Vec<String>,
+    /// Messages since the process started, by what became of them: `taken`, `passed_over`, `control`, `foreign`, `parked`,
+    /// `returned`.
+    pub messages: BTreeMap<String, u64>,
+    /// Messages in work.
+    pub in_work: u64,
+    /// When the oldest message in work was sent, Unix seconds.
+    pub oldest_sent: Option<i64>,
+    /// Messages that wait, as the queue last said.
+    pub waiting: Option<u64>,
+    /// Why the queue can't be read, while it can't.
+    pub trouble: Option<String>,
+}
+
+/// Requests of one operation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Requests {
+    /// How many.
+    pub requests: u64,
+    /// What they cost at AWS's list prices, US dollars.
+    pub dollars: f64,
 }

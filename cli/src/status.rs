@@ -3,6 +3,7 @@
 
 mod agent;
 mod aggregator;
+mod requests;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -11,6 +11,7 @@ mod emulator_faults;
 mod emulator_lifecycle;
 mod emulator_ministack;
 mod emulator_moto;
+mod emulator_notifications;
 mod emulator_organizations;
 mod emulator_pipeline;
 mod emulator_queue;

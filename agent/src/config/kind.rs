@@ -28,6 +28,9 @@ impl SourceKind {
         if source.digest_keys.is_some() {
             problems.push("digest_keys", "only trails sign digests: remove it, or write kind = \"bucket\"");
         }
+        if source.notifications.is_some() {
+            problems.push("notifications", "only buckets tell of new objects: remove it, or write kind = \"bucket\"");
+        }
         match (self, &source.location) {
             (Self::LookupEvents, Some(_)) => {
                 problems.push("location", "an event history is in no bucket or folder: remove it");

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use orgtrail_agent::status::{Objects, Organization, Row, Source, Status};
 
-use super::{reasons, since};
+use super::{reasons, requests, since};
 use crate::terminal::{count, table};
 
 /// Accounts of an organization that are named one by one.
@@ -14,6 +14,7 @@ pub(crate) fn text(status: &Status, now: Timestamp, running: bool) -> (String, b
     let mut parts = vec![ledger(&status.objects), rows(status, now)];
     parts.extend(sources(status));
     parts.extend(status.organizations.iter().map(|organization| of_organization(organization, now)));
+    parts.extend(requests::text(status, now));
     let link = &status.link;
     parts.push(format!(
         "aggregator: {} {}\nwatched: {} folders, {} days open\nquarantine: {}",
@@ -78,11 +79,8 @@ fn sources(status: &Status) -> Option<String> {
     let line = |source: &Source, (layout, folders): (&String, &u64)| {
         vec![source.name.clone(), source.location.clone(), layout.clone(), count(*folders)]
     };
-    let lines: Vec<_> = status
-        .sources
-        .iter()
-        .flat_map(|source| source.layouts.iter().map(move |found| line(source, found)))
-        .collect();
+    let lines: Vec<_> =
+        status.sources.iter().flat_map(|source| source.layouts.iter().map(move |found| line(source, found))).collect();
     (!lines.is_empty()).then(|| table(3, &["SOURCE", "LOCATION", "LAYOUT", "FOLDERS"], lines))
 }
 
