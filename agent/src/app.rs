@@ -67,6 +67,7 @@ pub struct App {
     checkpoint: Arc<Checkpoint>,
     quarantine: Arc<Quarantine>,
     sources: Vec<Arc<Source>>,
+    opener: Opener,
     /// As many as the configuration has, in its order.
     organizations: Vec<Arc<dyn Organization>>,
     board: organizations::Board,
@@ -93,7 +94,12 @@ impl App {
             tokio::task::spawn_blocking(move || Quarantine::open(&dir, entries_max, quarantine_clock)).await??;
         let quarantine = Arc::new(quarantine);
         let mut sources = Vec::with_capacity(config.sources.len());
-        let opener = Opener { outside: Arc::clone(&options.outside), clock: Arc::clone(clock) };
+        let opener = Opener {
+            outside: Arc::clone(&options.outside),
+            clock: Arc::clone(clock),
+            quarantine: Arc::clone(&quarantine),
+            exports: state_dir.path().join("exports"),
+        };
         for source in &config.sources {
             sources.push(opener.open(source).await?);
         }
@@ -123,6 +129,7 @@ impl App {
             checkpoint,
             quarantine,
             sources,
+            opener,
             organizations,
             board: organizations::Board::default(),
             route,
@@ -267,8 +274,7 @@ impl App {
         folders: &discover::Folders,
         changes: &mpsc::Sender<discover::Change>,
     ) -> anyhow::Result<()> {
-        let outside = Arc::clone(&self.options.outside);
-        let opener = Opener { outside, clock: Arc::clone(&self.options.clock) };
+        let opener = self.opener.clone();
         let open: organizations::Open = Arc::new(move |config| {
             let opener = opener.clone();
             Box::pin(async move { opener.open(&config).await })

@@ -1,14 +1,17 @@
 //! Opens sources, whatever their kind.
 //!
 //! Owns which object store a kind of source is, and what the kinds have to say beside their objects. Does not own the
-//! stores: `lookup` presents its windows in CloudTrail's own layout, so that no stage has to know.
+//! stores: `lookup` and `export` present theirs in CloudTrail's own layout, so that no stage has to know.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
 use orgtrail_service::clock::Clock;
+use orgtrail_service::quarantine::Quarantine;
 
 use crate::config::{self, SourceKind};
+use crate::export::{self, ExportStore};
 use crate::lookup::{LookupStore, Skipped};
 use crate::object::Source;
 use crate::outside::Outside;
@@ -18,6 +21,9 @@ use crate::outside::Outside;
 pub(crate) struct Opener {
     pub(crate) outside: Arc<dyn Outside>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) quarantine: Arc<Quarantine>,
+    /// Where what was seen of exported logs is kept.
+    pub(crate) exports: PathBuf,
 }
 
 /// What a source has to say beside its objects.
@@ -25,6 +31,8 @@ pub(crate) struct Opener {
 pub(crate) struct Notes {
     /// Regions of an event history that are left out.
     pub(crate) skipped: Option<Skipped>,
+    /// Files of exported logs.
+    pub(crate) exported: Option<export::Tally>,
 }
 
 impl Opener {
@@ -40,8 +48,16 @@ impl Opener {
                 notes.skipped = Some(store.skipped());
                 Arc::new(store)
             }
+            SourceKind::ExportedLogs => {
+                let (quarantine, clock) = (Arc::clone(&self.quarantine), Arc::clone(&self.clock));
+                let store = ExportStore::new(&location, quarantine, clock, &self.exports)?;
+                notes.exported = Some(store.tally());
+                Arc::new(store)
+            }
         };
         let mut source = Source::new(config, &location, store);
+        // Exports come at any time with events of any day.
+        source.days_stay_open = config.kind == SourceKind::ExportedLogs;
         source.notes = notes;
         Ok(Arc::new(source))
     }

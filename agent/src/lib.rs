@@ -11,6 +11,7 @@ mod completeness;
 mod config;
 mod discover;
 mod drain;
+mod export;
 mod fetch;
 mod intake;
 mod keyring;

@@ -77,6 +77,7 @@ impl Reporter {
             skipped_regions: self.skipped_regions(),
             notifications: self.notifications.iter().map(notify::Face::status).collect(),
             requests: self.spent.by_operation(),
+            exported_logs: self.exported_logs(),
             degraded: report.degraded.into_iter().map(|part| (part.part, part.reason)).collect(),
         }
     }
@@ -99,6 +100,12 @@ impl Reporter {
         };
         rows.sort_by_cached_key(key);
         rows
+    }
+
+    fn exported_logs(&self) -> Vec<status::ExportedLogs> {
+        let sources = self.folders.sources();
+        let of = |source: &Arc<Source>| source.notes.exported.as_ref().map(|tally| tally.get(&source.name));
+        sources.iter().filter_map(of).collect()
     }
 
     fn link(&self) -> Link {

@@ -36,6 +36,8 @@ pub struct Status {
     pub notifications: Vec<Notifications>,
     /// Requests to sources and queues since the process started, by operation.
     pub requests: BTreeMap<String, Requests>,
+    /// Folders of exported logs, and what was found in them.
+    pub exported_logs: Vec<ExportedLogs>,
     /// What does not work right now: the part, and why.
     pub degraded: BTreeMap<String, String>,
 }
@@ -203,6 +205,28 @@ pub struct Organization {
     pub silent: Vec<String>,
     /// Accounts whose source cannot be made, each with the reason.
     pub refused: Vec<String>,
+}
+
+/// What was found in a folder of exported logs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ExportedLogs {
+    /// The source's name.
+    pub source: String,
+    /// Files that were read.
+    pub files: u64,
+    /// Files that were written to just now and are not read yet.
+    pub pending: u64,
+    /// Records in them.
+    pub records: u64,
+    /// Objects that the records make up, one for each file, account, region and day at least.
+    pub objects: u64,
+    /// Stretches in files of records that are no record, each in the quarantine.
+    pub bad_stretches: u64,
+    /// Files without a single record.
+    pub foreign: u64,
+    /// The first of these.
+    pub foreign_files: Vec<String>,
 }
 
 /// The link to the aggregator.

@@ -6,6 +6,7 @@
 //! Record bytes are never written anew (I5): a record is a sub-slice of the log file it was read from.
 
 pub mod digest;
+pub mod exported;
 pub mod gzip;
 pub mod identifier;
 pub mod key;

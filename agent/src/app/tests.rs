@@ -1,6 +1,7 @@
 //! A whole agent over a folder, against an aggregator that does as told.
 
 mod digests;
+mod sources;
 
 use std::path::Path;
 use std::sync::Mutex;

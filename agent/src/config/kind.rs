@@ -3,7 +3,7 @@
 //! Owns the kinds' names, the check of what goes with which, and the location by which a source is known. Does not own
 //! opening them (`crate::kind`).
 
-use orgtrail_cloud::Location;
+use orgtrail_cloud::{Connection, Location};
 use orgtrail_service::config::Problems;
 use serde::Deserialize;
 
@@ -18,6 +18,8 @@ pub enum SourceKind {
     Bucket,
     /// In an account's event history, which LookupEvents serves: 90 days of management events.
     LookupEvents,
+    /// In files of any names and forms.
+    ExportedLogs,
 }
 
 impl SourceKind {
@@ -37,6 +39,12 @@ impl SourceKind {
             }
             (Self::LookupEvents, None) if source.accounts.len() > 1 => {
                 problems.push("accounts", "a connection sees one account's event history: write a source for each");
+            }
+            (Self::ExportedLogs, Some(Location::File { .. })) if source.connection != Connection::default() => {
+                problems.push("location", "a folder needs no role, region or endpoint: remove them");
+            }
+            (Self::ExportedLogs, None | Some(Location::S3 { .. } | Location::EventHistory { .. })) => {
+                problems.push("location", "missing, or no folder; write file:///folder")
             }
             _ => {}
         }

@@ -169,3 +169,34 @@ fn what_is_wrong_with_an_organization_is_told_by_its_key() {
     let file = "accounts_file = \"file:///etc/accounts.json\"\n";
     problem(&ORGANIZATION.replace("role_arn", &format!("{file}role_arn")), "is read instead of AWS Organizations");
 }
+
+#[test]
+fn each_kind_of_source_says_what_it_needs() {
+    let check = |source: &str| {
+        let text = format!(
+            "name = \"acme\"\nstate_dir = \"/s\"\n[aggregator]\nendpoint = \"http://127.0.0.1:1\"\n[[sources]]\n{source}\n"
+        );
+        match orgtrail_service::config::parse::<Config>(Path::new("agent.toml"), &text) {
+            Ok(config) => config.sources[0].name(),
+            Err(error) => error.to_string(),
+        }
+    };
+    assert_eq!(check("kind = \"lookup_events\""), "event-history://this-account");
+    let role = "role_arn = \"arn:aws:iam::111122223333:role/r\"";
+    assert_eq!(check(&format!("kind = \"lookup_events\"\n{role}")), "event-history://111122223333");
+    assert_eq!(check("kind = \"lookup_events\"\naccounts = [\"444455556666\"]"), "event-history://444455556666");
+    assert_eq!(check("kind = \"exported_logs\"\nlocation = \"file:///x/AWSLogs\""), "file:///x/AWSLogs");
+    for (source, part) in [
+        ("kind = \"lookup_events\"\nlocation = \"s3://bucket\"", "in no bucket"),
+        ("kind = \"lookup_events\"\naccounts = [\"111122223333\", \"444455556666\"]", "a source for each"),
+        ("kind = \"lookup_events\"\ndigest_keys = \"api\"", "only trails sign digests"),
+        ("kind = \"lookup_events\"\n[discover]\nlateness = \"3h\"", "at least 24h"),
+        ("kind = \"lookup_events\"\n[[sources]]\nkind = \"lookup_events\"", "overlaps sources[0]"),
+        ("kind = \"exported_logs\"", "file:///folder"),
+        ("kind = \"exported_logs\"\nlocation = \"s3://bucket\"", "no folder"),
+        ("kind = \"exported_logs\"\nlocation = \"file:///x\"\nregion = \"eu-west-1\"", "needs no role"),
+        ("kind = \"magic\"", "lookup_events"),
+    ] {
+        assert!(check(source).contains(part), "{source}: {}", check(source));
+    }
+}
