@@ -28,12 +28,14 @@
 //! [`keep_flushed`]: Checkpoint::keep_flushed
 //! [`flush`]: Checkpoint::flush
 
+mod again;
 mod chain;
 mod claim;
 mod days;
 mod entry;
 mod flush;
 mod ledger;
+mod named;
 mod open;
 mod proof;
 mod statement;
@@ -228,41 +230,6 @@ impl Checkpoint {
         Ok(claimed)
     }
 
-    /// Claims one object by its name, also one of a day that is closed: whoever names it knows that it is there. A verified
-    /// digest says which hash to expect.
-    pub(crate) fn claim_named(
-        &self,
-        folder: FolderId,
-        listed: Listed,
-        expected: Option<[u8; 32]>,
-    ) -> Result<Named, Error> {
-        let mut state = lock(&self.state);
-        let mut tx = Transaction::new(&self.db, &mut state);
-        let key = EntryKey::new(folder, listed.day, &listed.key);
-        if !tx.is_closed(folder, listed.day) {
-            tx.seen(folder, listed.day, listed.last_modified);
-        }
-        let old = tx.entry(key)?;
-        let standing = old.as_ref().map(|old| old.state.clone());
-        let (resolves, known) = match self.take(&mut tx, key, &listed, old) {
-            Choice::New { resolves, expected } => (resolves, expected),
-            Choice::Again { expected } => (true, expected),
-            Choice::Skip => return tx.commit().map(|()| Named::Settled(Standing::Skipped { reason: "".into() })),
-            Choice::Known if self.held.contains(key) => return Ok(Named::InFlight),
-            Choice::Known => return Ok(standing.map_or(Named::InFlight, Named::Settled)),
-        };
-        tx.commit()?;
-        self.tell(&state);
-        Ok(Named::Taken(listed, Claim::new(key, resolves, expected.or(known), &self.held)))
-    }
-
-    /// How far the object with this name has come; `None` for one that nobody named yet, and for one of a closed day.
-    pub(crate) fn standing(&self, folder: FolderId, day: Date, key: &str) -> Result<Option<Standing>, Error> {
-        let mut state = lock(&self.state);
-        let tx = Transaction::new(&self.db, &mut state);
-        Ok(tx.entry(EntryKey::new(folder, day, key))?.map(|entry| entry.state))
-    }
-
     /// Decides about one listed object and writes the decision.
     fn take(&self, tx: &mut Transaction<'_>, key: EntryKey, listed: &Listed, old: Option<Entry>) -> Choice {
         let etag = etag_hash(&listed.etag);
@@ -412,80 +379,6 @@ impl Checkpoint {
                 return Ok(again);
             }
         }
-    }
-
-    /// Claims a quarantined object once more, for [`Checkpoint::detached`] to hand out. Durable when it returns.
-    pub(crate) fn retake(
-        &self,
-        folder: FolderId,
-        day: Date,
-        key: &str,
-        size: u64,
-        reason: &str,
-    ) -> Result<Retake, Error> {
-        let mut state = lock(&self.state);
-        let entry_key = EntryKey::new(folder, day, key);
-        let mut tx = Transaction::new(&self.db, &mut state);
-        let old = tx.entry(entry_key)?;
-        match &old {
-            Some(Entry { state: Standing::Acked { .. } | Standing::Delivered, .. }) => return Ok(Retake::AlreadyDone),
-            Some(Entry { state: Standing::Claimed, .. }) if self.held.contains(entry_key) => {
-                return Ok(Retake::InFlight);
-            }
-            _ => {}
-        }
-        let quarantined = Standing::Quarantined { reason: cut_reason(reason), seq: None };
-        let expected = old.as_ref().and_then(|old| old.expected).or_else(|| tx.expected_of(folder, key));
-        let key_text = Some(key.into());
-        let claimed = Entry { state: Standing::Claimed, etag: 0, size, sha256: None, expected, key: key_text };
-        match old {
-            Some(old) => tx.put(entry_key, Some(&old), claimed),
-            // The day was closed and its entries are gone; the counters still know the object.
-            None => tx.put_counted(entry_key, &Entry { state: quarantined, ..claimed.clone() }, claimed),
-        }
-        tx.detach(entry_key);
-        tx.commit()?;
-        self.tell(&state);
-        drop(state);
-        self.flush()?;
-        Ok(Retake::Taken)
-    }
-
-    /// Hands out objects that no listing will name again, at most `max`.
-    pub(crate) fn detached(&self, max: usize) -> Result<Vec<Detached>, Error> {
-        let mut state = lock(&self.state);
-        let free = state.detached.iter().filter(|key| !self.held.contains(**key)).take(max).copied().collect();
-        self.hand_out(&mut state, free)
-    }
-
-    /// Hands out the folder's claimed objects that nobody holds: after a whole listing, those that it did not name.
-    pub(crate) fn unnamed(&self, folder: FolderId) -> Result<Vec<Detached>, Error> {
-        let mut state = lock(&self.state);
-        let FolderState { days, claimed, .. } = &state.folders[folder.0 as usize];
-        if *claimed <= self.held.count(folder) as u64 {
-            return Ok(Vec::new());
-        }
-        let mut free = Vec::new();
-        for day in days.unsettled() {
-            for line in self.db.scan_prefix(open::day_entries(folder, day)) {
-                let (key, entry) = open::entry(&line?)?;
-                if entry.state == Standing::Claimed && !self.held.contains(key) {
-                    free.push(key);
-                }
-            }
-        }
-        self.hand_out(&mut state, free)
-    }
-
-    fn hand_out(&self, state: &mut State, free: Vec<EntryKey>) -> Result<Vec<Detached>, Error> {
-        let tx = Transaction::new(&self.db, state);
-        let mut handed = Vec::with_capacity(free.len());
-        for key in free {
-            let Some(Entry { key: Some(text), size, expected, .. }) = tx.entry(key)? else { continue };
-            let claim = Claim::new(key, true, expected, &self.held);
-            handed.push(Detached { folder: key.folder(), key: text.into(), size, claim });
-        }
-        Ok(handed)
     }
 
     /// Claimed objects of these folders.

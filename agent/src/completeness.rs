@@ -256,9 +256,9 @@ impl Report {
         let mut rows = Vec::new();
         for proof in self.checkpoint.proofs() {
             let row = Completeness {
-                source: proof.location,
-                account: proof.account,
-                region: proof.region,
+                source: proof.location.clone(),
+                account: proof.account.clone(),
+                region: proof.region.clone(),
                 unlisted: proof.unlisted,
                 ..Completeness::default()
             };
@@ -266,9 +266,7 @@ impl Report {
                 rows.push(row);
                 continue;
             }
-            for chain in proof.chains {
-                let complete_until = proof.waiting_from.map_or(i64::MAX, |from| from.max(chain.since));
-                let complete_until = complete_until.min(chain.complete_until());
+            for chain in proof.chains.clone() {
                 let overdue = self.config.digest_overdue_after.as_secs().cast_signed() + HOUR;
                 let proved = match now.as_second() - chain.until {
                     _ if !chain.gaps.is_empty() || chain.gaps_more > 0 => Proved::Incomplete,
@@ -278,7 +276,7 @@ impl Report {
                 rows.push(Completeness {
                     proved,
                     since: Some(chain.since),
-                    complete_until: Some(complete_until),
+                    complete_until: Some(proof.complete_until(&chain)),
                     verified_until: Some(chain.until),
                     digests: chain.digests,
                     log_files: chain.log_files,

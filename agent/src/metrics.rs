@@ -130,7 +130,8 @@ impl Collector for LedgerCollector {
         for (reason, count) in self.quarantine.counts() {
             gauge(entries.encode_family(&[("reason", reason)])?, count)?;
         }
-        self.freshness(&mut encoder)
+        self.freshness(&mut encoder)?;
+        self.completeness(&mut encoder)
     }
 }
 
@@ -151,6 +152,28 @@ impl LedgerCollector {
         for ((outcome, reason), count) in counts {
             let labels = [("outcome", outcome), ("reason", &*reason)];
             ConstCounter::new(count).encode(metric.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+
+    /// How far digests prove, and what is not proved.
+    fn completeness(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
+        let proofs = self.checkpoint.proofs();
+        let help = "Nothing that digests list is missing up to this moment, Unix seconds";
+        let mut metric = encoder.encode_descriptor("complete_until_seconds", help, None, MetricType::Gauge)?;
+        for proof in &proofs {
+            for chain in &proof.chains {
+                let labels = [("account", &*proof.account), ("region", &*proof.region), ("trail", &*chain.trail)];
+                ConstGauge::new(proof.complete_until(chain)).encode(metric.encode_family(&labels)?)?;
+            }
+        }
+        let help = "What digests list and is missing, differs or cannot be judged";
+        let mut metric = encoder.encode_descriptor("gaps", help, None, MetricType::Gauge)?;
+        for proof in &proofs {
+            for chain in &proof.chains {
+                let labels = [("account", &*proof.account), ("region", &*proof.region), ("trail", &*chain.trail)];
+                gauge(metric.encode_family(&labels)?, chain.gaps.len() as u64 + chain.gaps_more)?;
+            }
         }
         Ok(())
     }

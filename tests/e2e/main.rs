@@ -4,6 +4,7 @@
 
 mod agents;
 mod cloudwatch;
+mod completeness;
 mod console;
 mod cost;
 mod crash;

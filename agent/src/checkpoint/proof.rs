@@ -123,6 +123,14 @@ pub(crate) struct Proof {
     pub(crate) unlisted: u64,
 }
 
+impl Proof {
+    /// Everything of the chain up to here is proved; Unix seconds.
+    pub(crate) fn complete_until(&self, chain: &Chain) -> i64 {
+        let waiting = self.waiting_from.map_or(i64::MAX, |from| from.max(chain.since));
+        chain.complete_until().min(waiting)
+    }
+}
+
 /// What a log file's standing means to the digest that lists it.
 enum Judged {
     /// It is what the digest says.
