@@ -74,6 +74,14 @@ pub(crate) struct Stage {
     rounds: watch::Sender<Rounds>,
 }
 
+/// What became of one round.
+struct Round {
+    /// Something was compared.
+    compared: bool,
+    /// Nothing is left to be done.
+    quiet: bool,
+}
+
 /// Rounds over all rows that wait for something.
 #[derive(Debug, Clone, Copy, Default)]
 struct Rounds {
@@ -123,22 +131,24 @@ impl Stage {
             }
             let all = self.once || looks.is_multiple_of(LOOKS_UNTIL_ALL);
             looks = looks.wrapping_add(1);
-            let quiet = self.round(all).await?;
+            let Round { compared, quiet } = self.round(all).await?;
             if all {
                 self.rounds.send_modify(|rounds| *rounds = Rounds { count: rounds.count + 1, quiet });
+            }
+            if all || compared {
                 self.tell_health().await?;
             }
         }
     }
 
-    /// Compares what is due; true where nothing is left to be done.
-    async fn round(&self, all: bool) -> anyhow::Result<bool> {
+    /// Compares what is due.
+    async fn round(&self, all: bool) -> anyhow::Result<Round> {
         let checkpoint = Arc::clone(&self.report.checkpoint);
         let due = blocking(move || Ok(checkpoint.due(all))).await?;
-        let mut quiet = true;
+        let mut round = Round { compared: !due.is_empty(), quiet: true };
         for row in due {
             let wanted = self.compare(row).await?;
-            quiet &= wanted.is_nothing();
+            round.quiet &= wanted.is_nothing();
             for folder in &wanted.list {
                 self.context.folders.wakes().wake(*folder, Wake::News);
             }
@@ -149,7 +159,7 @@ impl Stage {
                 self.take(take).await?;
             }
         }
-        Ok(quiet)
+        Ok(round)
     }
 
     async fn compare(&self, row: RowId) -> anyhow::Result<Wanted> {
@@ -244,7 +254,7 @@ impl Stage {
 /// What is not proved and should be, in one line.
 fn trouble(rows: &[Completeness]) -> Option<String> {
     let bad: Vec<_> = rows.iter().filter(|row| matches!(row.proved, Proved::Incomplete | Proved::Overdue)).collect();
-    let first = bad.first()?;
+    let first = bad.iter().find(|row| row.proved == Proved::Incomplete).or(bad.first())?;
     let Completeness { account, region, .. } = first;
     let what = first.gaps.first().map_or("a digest is overdue", |gap| gap.kind.as_str());
     Some(format!("{} of {} rows, {account}/{region} first: {what}; see orgtrail completeness", bad.len(), rows.len()))
