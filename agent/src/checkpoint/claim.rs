@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-use super::entry::{EntryKey, FolderId};
+use super::entry::{EntryKey, FolderId, State as Standing};
 use super::lock;
 use super::statement::Statement;
 
@@ -51,8 +51,8 @@ pub(crate) enum Named {
     Taken(Listed, Claim),
     /// Somebody works on it.
     InFlight,
-    /// It was taken before.
-    Settled,
+    /// It was taken before, and this is how far it came.
+    Settled(Standing),
 }
 
 /// The right to work on one object. Dropped without having been settled, the object is handed out again.

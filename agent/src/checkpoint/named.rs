@@ -2,8 +2,10 @@
 //!
 //! Owns nothing of its own: the decision is the one that listings meet (`checkpoint`), for one object.
 
+use jiff::civil::Date;
+
 use super::claim::{Claim, Listed, Named};
-use super::entry::{EntryKey, FolderId};
+use super::entry::{EntryKey, FolderId, State as Standing};
 use super::transaction::Transaction;
 use super::{Checkpoint, Choice, Error, lock};
 
@@ -23,15 +25,23 @@ impl Checkpoint {
             tx.seen(folder, listed.day, listed.last_modified);
         }
         let old = tx.entry(key)?;
+        let standing = old.as_ref().map(|old| old.state.clone());
         let (resolves, known) = match self.take(&mut tx, key, &listed, old) {
             Choice::New { resolves, expected } => (resolves, expected),
             Choice::Again { expected } => (true, expected),
-            Choice::Skip => return tx.commit().map(|()| Named::Settled),
+            Choice::Skip => return tx.commit().map(|()| Named::Settled(Standing::Skipped { reason: "".into() })),
             Choice::Known if self.held.contains(key) => return Ok(Named::InFlight),
-            Choice::Known => return Ok(Named::Settled),
+            Choice::Known => return Ok(standing.map_or(Named::InFlight, Named::Settled)),
         };
         tx.commit()?;
         self.tell(&state);
         Ok(Named::Taken(listed, Claim::new(key, resolves, expected.or(known), &self.held)))
+    }
+
+    /// How far the object with this name has come; `None` for one that nobody named yet, and for one of a closed day.
+    pub(crate) fn standing(&self, folder: FolderId, day: Date, key: &str) -> Result<Option<Standing>, Error> {
+        let mut state = lock(&self.state);
+        let tx = Transaction::new(&self.db, &mut state);
+        Ok(tx.entry(EntryKey::new(folder, day, key))?.map(|entry| entry.state))
     }
 }

@@ -365,8 +365,11 @@ fn an_object_that_is_named_is_claimed_once_and_known_to_the_listing() {
     assert!(matches!(claim_named(named()), Named::InFlight));
     assert!(bench.claim(vec![listed("a", DAY)]).taken.is_empty(), "the listing finds it claimed");
     bench.settle(claim, Outcome::Acked { seq: 0 });
-    assert!(matches!(claim_named(named()), Named::Settled));
-    assert!(matches!(claim_named(listed("a", DAY)), Named::Settled));
+    assert!(matches!(claim_named(named()), Named::Settled(Standing::Acked { seq: 0 })));
+    assert!(matches!(claim_named(listed("a", DAY)), Named::Settled(_)));
+    let standing = bench.checkpoint.standing(bench.folder, DAY, "a").unwrap();
+    assert_eq!(standing, Some(Standing::Acked { seq: 0 }));
+    assert_eq!(bench.checkpoint.standing(bench.folder, DAY, "b").unwrap(), None);
     let changed = Listed { etag: "e2".into(), ..listed("a", DAY) };
     assert!(matches!(claim_named(changed), Named::Taken(..)), "another version is taken");
     assert_eq!((bench.sum().listed, bench.sum().in_flight), (2, 1));
