@@ -143,7 +143,7 @@ mod tests {
     fn trail(lines: &str) -> TrailConfig {
         let text = format!(
             "state_dir = \"/s\"\nlisten = \"127.0.0.1:1\"\n[[agents]]\nname = \"a\"\naccounts = [\"*\"]\n[[trails]]\nname = \
-             \"t\"\naccount_id = \"111122223333\"\nhome_region = \"eu-west-1\"\nlocation = \"file:///t\"\n{lines}\n"
+             \"one-trail\"\naccount_id = \"111122223333\"\nhome_region = \"eu-west-1\"\nlocation = \"file:///t\"\n{lines}\n"
         );
         let config: orgtrail_aggregator::Config = parse(std::path::Path::new("a.toml"), &text).expect("valid");
         config.trails[0].clone()
