@@ -11,7 +11,7 @@ use orgtrail_event::gzip::Inflater;
 use orgtrail_event::key::classify;
 use serde_json::value::RawValue;
 
-use crate::model::Due;
+use crate::model::{Damage, Due};
 use crate::operations::Who;
 use crate::run::Run;
 use crate::settings::TRAILS;
@@ -82,6 +82,7 @@ pub(crate) async fn check(run: &Run, outcome: &Outcome) -> Vec<String> {
     check_agent(run, outcome, &mut wrong);
     check_quarantine(run, outcome, &mut wrong);
     check_aggregator(run, &mut wrong);
+    check_counts(run, &mut wrong).await;
     wrong
 }
 
@@ -98,7 +99,7 @@ async fn check_trail(run: &Run, index: usize, bucket: &Bucket, wrong: &mut Vec<S
         }
     }
     // An aggregator that lost its disk has forgotten what it has delivered (docs/operations.md).
-    let once = !run.wiped[Who::Aggregator as usize];
+    let once = !run.forgot[Who::Aggregator as usize];
     for (text, keys) in &delivered {
         if !due.contains_key(text.as_str()) {
             wrong.push(format!("{trail}: {keys:?} holds what nobody delivered: {}", short(text)));
@@ -136,6 +137,12 @@ fn check_quarantine(run: &Run, outcome: &Outcome, wrong: &mut Vec<String>) {
     for subject in must.iter().map(&name).filter(|subject| !there.contains(subject)) {
         wrong.push(format!("{subject} is damaged and not in the agent's quarantine"));
     }
+    for object in run.model.objects.iter().filter(|object| object.versions.last().unwrap().is_sound()) {
+        let subject = name(&(object.source, object.key.as_str()));
+        if there.contains(&subject) {
+            wrong.push(format!("{subject} is sound and still in the agent's quarantine"));
+        }
+    }
     let may: BTreeSet<String> = may.iter().map(&name).collect();
     for subject in there.difference(&may) {
         wrong.push(format!("{subject} is in the agent's quarantine and was never damaged"));
@@ -150,6 +157,34 @@ fn check_aggregator(run: &Run, wrong: &mut Vec<String>) {
     for trail in &status.trails {
         if !trail.balanced || trail.pending > 0 {
             wrong.push(format!("the record ledger does not balance: {trail:?} of {:?}", status.records));
+        }
+    }
+    if run.forgot[Who::Aggregator as usize] {
+        return;
+    }
+    let last = run.model.objects.iter().map(|object| object.versions.last().unwrap());
+    let bad = last.filter(|last| last.in_time && last.damage == Some(Damage::BadStretch)).count() as u64;
+    let quarantined = status.quarantine.get("bad_record").copied().unwrap_or(0);
+    if quarantined < bad {
+        wrong.push(format!("{quarantined} bad stretches are in the aggregator's quarantine, not {bad}"));
+    }
+}
+
+/// What the ledger says was delivered is what is there.
+async fn check_counts(run: &Run, wrong: &mut Vec<String>) {
+    let Ok(status) = status::<AggregatorStatus>(run, Who::Aggregator) else { return };
+    if run.forgot[Who::Aggregator as usize] {
+        return;
+    }
+    for (trail, bucket) in status.trails.iter().zip(&run.world.trails) {
+        let Ok(there) = delivered(bucket).await else { return };
+        let records: usize = there.values().map(Vec::len).sum();
+        let objects: BTreeSet<&String> = there.values().flatten().collect();
+        if (records as u64, objects.len() as u64) != (trail.delivered, trail.objects) {
+            wrong.push(format!(
+                "{records} records in {} objects are there, and the ledger says {trail:?}",
+                objects.len()
+            ));
         }
     }
 }

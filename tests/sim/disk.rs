@@ -260,6 +260,11 @@ fn write(dir: &Path, image: &Image) {
     }
 }
 
+/// Copies a folder.
+pub(crate) fn copy(from: &Path, to: &Path) {
+    write(to, &read(from));
+}
+
 /// Of what one write changed, only a first part is there: of each changed file, up to some byte.
 fn tear(image: &mut Image, before: &Image, random: &mut StdRng) {
     for (path, (bytes, len)) in image.iter_mut().filter(|(_, (_, len))| *len != u64::MAX) {

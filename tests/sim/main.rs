@@ -18,6 +18,7 @@ mod process;
 mod run;
 mod seeds;
 mod settings;
+mod vouched;
 mod world;
 
 #[test]

@@ -57,6 +57,11 @@ pub(crate) struct Version {
 }
 
 impl Version {
+    /// It holds nothing damaged, and was there in time.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.damage.is_none() && self.in_time
+    }
+
     fn delivered(&self) -> &[Record] {
         if self.damage.is_some_and(Damage::spoils_all) { &[] } else { &self.records }
     }

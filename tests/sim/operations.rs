@@ -69,6 +69,8 @@ pub(crate) enum Operation {
     Restart { who: Who, down: Duration },
     /// The process loses its disk.
     Wipe(Who),
+    /// An older state of the process is put back: what one of its runs began with.
+    Restore { who: Who, nth: usize },
     /// For a while nothing can be written.
     DiskFull { who: Who, span: Duration },
     /// Hours pass of which neither process sees more than the clock.
@@ -82,7 +84,7 @@ pub(crate) enum Operation {
 }
 
 /// Kinds of operations with how often they are wanted.
-const KINDS: [(Kind, u32); 18] = [
+const KINDS: [(Kind, u32); 19] = [
     (Kind::Deliver, 0),
     (Kind::Damaged, 6),
     (Kind::Redeliver, 6),
@@ -97,6 +99,7 @@ const KINDS: [(Kind, u32); 18] = [
     (Kind::CrashAggregator, 10),
     (Kind::Restart, 4),
     (Kind::Wipe, 2),
+    (Kind::Restore, 2),
     (Kind::DiskFull, 3),
     (Kind::Clock, 4),
     (Kind::Keys, 4),
@@ -119,6 +122,7 @@ enum Kind {
     CrashAggregator,
     Restart,
     Wipe,
+    Restore,
     DiskFull,
     Clock,
     Keys,
@@ -136,7 +140,7 @@ impl Draw<'_> {
         let mut kinds: Vec<(Kind, u32)> = vec![(Kind::Deliver, 20)];
         for (kind, weight) in KINDS {
             // A fat file or a lost disk costs much, or excuses much: in few seeds.
-            let out_of = if matches!(kind, Kind::Fat | Kind::Wipe) { 8 } else { 2 };
+            let out_of = if matches!(kind, Kind::Fat | Kind::Wipe | Kind::Restore) { 8 } else { 2 };
             if self.random.random_ratio(1, out_of) {
                 kinds.push((kind, weight * self.random.random_range(1..=3)));
             }
@@ -202,6 +206,7 @@ impl Draw<'_> {
             Kind::CrashAggregator => self.crash(Who::Aggregator),
             Kind::Restart => Operation::Restart { who: self.who(), down: self.span(&[10, 5_000]) },
             Kind::Wipe => Operation::Wipe(self.who()),
+            Kind::Restore => Operation::Restore { who: self.who(), nth: self.random.random_range(0..100) },
             Kind::DiskFull => Operation::DiskFull { who: self.who(), span: self.span(&[1_000, 15_000]) },
             Kind::Clock => self.clock(),
             Kind::Keys => Operation::Keys {
@@ -234,7 +239,7 @@ impl Draw<'_> {
 
     fn clock(&mut self) -> Operation {
         match self.random.random_range(0..3) {
-            0 => Operation::Skew { who: self.who(), seconds: self.random.random_range(-200_000..200_000) },
+            0 => Operation::Skew { who: self.who(), seconds: self.random.random_range(-100_000..100_000) },
             1 => Operation::Skew { who: self.who(), seconds: 0 },
             _ => {
                 let most = self.one(&[3_600, 40_000, 120_000]);

@@ -12,17 +12,28 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::disk::Life;
+use crate::disk::{Life, copy};
 use crate::operations::Who;
 use crate::run::World;
 
 /// What a supervisor is told.
 #[derive(Debug)]
 enum Command {
-    Kill { down: Duration },
-    Stop { reply: oneshot::Sender<()> },
-    Start { once: bool, reply: Option<oneshot::Sender<Ended>> },
+    Kill {
+        down: Duration,
+    },
+    Stop {
+        reply: oneshot::Sender<()>,
+    },
+    Start {
+        once: bool,
+        reply: Option<oneshot::Sender<Ended>>,
+    },
     Wipe,
+    /// Goes on with what one of the earlier runs began with.
+    Restore {
+        nth: usize,
+    },
 }
 
 /// How a run ended that was asked to.
@@ -47,6 +58,7 @@ impl Process {
             world: Arc::clone(world),
             who,
             runs: 0,
+            kept: Vec::new(),
             now: Arc::clone(&now),
             left: Arc::clone(&left),
             commands: receiver,
@@ -79,6 +91,10 @@ impl Process {
         self.tell(Command::Wipe).await;
     }
 
+    pub(crate) async fn restore(&self, nth: usize) {
+        self.tell(Command::Restore { nth }).await;
+    }
+
     /// Stops it in good order; it stays down.
     pub(crate) async fn stop(&self) {
         let (reply, stopped) = oneshot::channel();
@@ -102,6 +118,7 @@ struct Supervisor {
     world: Arc<World>,
     who: Who,
     runs: u32,
+    kept: Vec<PathBuf>,
     now: Arc<Mutex<Option<Arc<Life>>>>,
     left: Arc<Mutex<PathBuf>>,
     commands: mpsc::Receiver<Command>,
@@ -117,6 +134,7 @@ enum Next {
 enum From {
     Left,
     Nothing,
+    Kept(usize),
 }
 
 impl Supervisor {
@@ -135,7 +153,7 @@ impl Supervisor {
                         }
                         Some(Command::Stop { reply }) => drop(reply.send(())),
                         Some(Command::Wipe) => dir = self.dir(),
-                        Some(Command::Kill { .. }) => {}
+                        Some(Command::Kill { .. } | Command::Restore { .. }) => {}
                         None => return,
                     }
                 },
@@ -144,8 +162,13 @@ impl Supervisor {
             match next {
                 Next::Again { after, from } => {
                     sleep(after).await;
-                    if matches!(from, From::Nothing) {
-                        dir = self.dir();
+                    match from {
+                        From::Left => {}
+                        From::Nothing => dir = self.dir(),
+                        From::Kept(nth) => {
+                            dir = self.dir();
+                            copy(&self.kept[nth % self.kept.len()], &dir);
+                        }
                     }
                 }
                 Next::Down | Next::Over => return,
@@ -162,6 +185,9 @@ impl Supervisor {
     #[expect(clippy::disallowed_methods, reason = "a process of its own")]
     async fn one_run(&mut self, dir: &PathBuf, once: bool, reply: Option<oneshot::Sender<Ended>>) -> (PathBuf, Next) {
         std::fs::create_dir_all(dir).unwrap();
+        let kept = dir.with_extension("kept");
+        copy(dir, &kept);
+        self.kept.push(kept);
         let life = Life::new(dir.clone(), self.dir());
         let _observed = observe(dir, Arc::clone(&life) as Arc<dyn Observer>);
         self.set(Some(&life));
@@ -194,7 +220,7 @@ impl Supervisor {
                         drop(reply.send(ended));
                     }
                     if let Some(stopped) = stopped {
-                        drop(stopped.send(()));
+                        let _told = stopped.send(());
                     }
                     break if asked { Next::Down } else { Next::Again { after: Duration::from_secs(2), from: From::Left } };
                 }
@@ -206,6 +232,10 @@ impl Supervisor {
                     Some(Command::Wipe) => {
                         life.kill("its disk is lost");
                         break Next::Again { after: Duration::from_secs(1), from: From::Nothing };
+                    }
+                    Some(Command::Restore { nth }) => {
+                        life.kill("an old state is put back");
+                        break Next::Again { after: Duration::from_secs(1), from: From::Kept(nth) };
                     }
                     Some(Command::Stop { reply }) => {
                         stop.cancel();

@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use orgtrail_agent::{Options, Outcome};
 use orgtrail_cloud::object_store::PutOptions;
+use orgtrail_cloud::topic::FakeTopic;
 use orgtrail_cloud::{Location, ObjectStore as _};
 use orgtrail_service::clock::Clock;
 use orgtrail_service::quarantine::{Filter, Folder};
@@ -22,6 +23,7 @@ use crate::model::{Model, Object, Record, Version};
 use crate::operations::{Draw, Operation, Place, Who};
 use crate::process::Process;
 use crate::settings::{ACCOUNTS, SOURCES, Settings, TRAILS};
+use crate::vouched;
 use crate::world::{AgentOutside, AggregatorOutside, Bucket, Keys, MachineClock, Spell, Time};
 
 /// How long everything may take to arrive once all is well.
@@ -37,6 +39,7 @@ pub(crate) struct World {
     pub(crate) sources: Vec<Bucket>,
     pub(crate) trails: Vec<Bucket>,
     pub(crate) keys: Keys,
+    pub(crate) topic: FakeTopic,
     pub(crate) network: Network,
     state: Mutex<State>,
 }
@@ -84,7 +87,7 @@ async fn simulate(seed: u64) -> Report {
         aggregator: Process::supervise(&world, Who::Aggregator),
         world: Arc::clone(&world),
         model,
-        wiped: [false; 2],
+        forgot: [false; 2],
     };
     for operation in &operations {
         world.note(format!("{operation:?}"));
@@ -119,6 +122,7 @@ impl World {
             sources,
             trails,
             keys: Keys::new(),
+            topic: FakeTopic::default(),
             network: Network::new(random.random()),
             settings,
             state: Mutex::default(),
@@ -189,6 +193,7 @@ impl World {
         let outside = AggregatorOutside {
             trails: self.trails.clone(),
             keys: self.keys.clone(),
+            topic: self.topic.clone(),
             network: self.network.clone(),
             life,
         };
@@ -202,7 +207,8 @@ pub(crate) struct Run {
     pub(crate) model: Model,
     pub(crate) agent: Process,
     pub(crate) aggregator: Process,
-    pub(crate) wiped: [bool; 2],
+    /// Which processes have lost a disk, or were given an old one back.
+    pub(crate) forgot: [bool; 2],
 }
 
 impl Run {
@@ -275,8 +281,12 @@ impl Run {
                 self.process(*who).start().await;
             }
             Operation::Wipe(who) => {
-                self.wiped[*who as usize] = true;
+                self.forgot[*who as usize] = true;
                 self.process(*who).wipe().await;
+            }
+            Operation::Restore { who, nth } => {
+                self.forgot[*who as usize] = true;
+                self.process(*who).restore(*nth).await;
             }
             Operation::DiskFull { who, span } => {
                 self.world.lock().full_until[*who as usize] = Some(Instant::now() + *span);
@@ -287,10 +297,10 @@ impl Run {
             Operation::Leap(span) => self.world.time.leap(*span),
             Operation::Skew { who, seconds } => self.world.clocks[*who as usize].set_skew(*seconds),
             Operation::Keys { kind, span } => {
-                self.world.keys.service.set_failing(Some(kind.clone()));
+                self.world.keys.set_failing(Some(kind.clone()));
                 self.world.lock().keys_failing_until = Some(Instant::now() + *span);
                 sleep(*span).await;
-                self.world.keys.service.set_failing(None);
+                self.world.keys.set_failing(None);
             }
             Operation::Retry => {
                 if let Some(life) = self.agent.life() {
@@ -375,7 +385,7 @@ impl Run {
         world.note("all is well from here on".to_owned());
         world.network.heal();
         world.sources.iter().chain(&world.trails).for_each(Bucket::heal);
-        world.keys.service.set_failing(None);
+        world.keys.set_failing(None);
         {
             let mut state = world.lock();
             state.full_until = [None; 2];
@@ -400,7 +410,18 @@ impl Run {
             Ok(Ok(Some(outcome))) => outcome,
             other => return world.fail(format!("the last run of the agent came to nothing: {other:?}")),
         };
+        // The hours of the last files pass, so that their digests are due.
+        world.time.leap(Duration::from_secs(3 * 3600));
+        let mut unvouched = vouched::unvouched(self).await;
+        let began = Instant::now();
+        while !unvouched.is_empty() && began.elapsed() < SETTLES_WITHIN {
+            sleep(Duration::from_secs(10)).await;
+            unvouched = vouched::unvouched(self).await;
+        }
         self.aggregator.stop().await;
+        for failure in unvouched {
+            world.fail(failure);
+        }
         for failure in check::check(self, &outcome).await {
             world.fail(failure);
         }

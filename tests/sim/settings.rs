@@ -64,6 +64,7 @@ impl Settings {
             one(random, &["1B", "2KiB", "64MiB"]),
             one(random, &[1, 2, 8]),
         );
+        aggregator += &format!("[digests]\ndelay = \"{}\"\n", one(random, &["0s", "1m", "30m"]));
         if sealed {
             aggregator +=
                 &format!("[seal]\nkey_id = \"{}\"\nrecheck = \"{}\"\n", Keys::ID, one(random, &["5s", "60s"]));
@@ -99,6 +100,7 @@ impl Settings {
             "state_dir = \"{state_dir}\"\nlisten = \"127.0.0.1:7443\"\n[health]\nlisten = \"127.0.0.1:0\"\n\
              [[agents]]\nname = \"agent\"\naccounts = [\"*\"]\n\
              [[trails]]\nname = \"all\"\nlocation = \"{all}\"\nevent_selectors = \"all\"\norganization_id = \"o-simulated1\"\n\
+             signing_key_id = \"sim\"\nsns_topic = \"sim\"\n\
              [[trails]]\nname = \"management\"\nlocation = \"{management}\"\n"
         ) + &self.aggregator
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,9 +10,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use orgtrail_aggregator::Incoming;
-use orgtrail_cloud::key_service::{DataKey, EncryptionContext, FakeKeyService, KeyService, Plaintext};
+use orgtrail_cloud::key_service::{FakeKeyService, KeyService};
 use orgtrail_cloud::object_store::{FakeStore, ListPage, ListRequest, Object, ObjectMeta, PutOptions};
-use orgtrail_cloud::{Connection, Error, ErrorKind, Location, ObjectStore};
+use orgtrail_cloud::signer::FakeSigner;
+use orgtrail_cloud::topic::FakeTopic;
+use orgtrail_cloud::{Connection, Error, ErrorKind, Location, ObjectStore, Signer, Topic};
 use orgtrail_service::clock::Clock;
 use orgtrail_service::workers::Workers;
 use rand::rngs::StdRng;
@@ -222,31 +224,46 @@ impl ObjectStore for Reached {
     }
 }
 
-/// The key service, which throttles and refuses at times.
+/// The keys that seal and sign; their service throttles and refuses at times.
 #[derive(Debug, Clone)]
 pub(crate) struct Keys {
     pub(crate) service: FakeKeyService,
-    calls: Arc<AtomicU64>,
+    pub(crate) signer: FakeSigner,
 }
 
 impl Keys {
     pub(crate) const ID: &'static str = "arn:aws:kms:us-east-1:111111111111:key/sim";
 
     pub(crate) fn new() -> Self {
-        Self { service: FakeKeyService::new(Self::ID), calls: Arc::default() }
+        Self { service: FakeKeyService::new(Self::ID), signer: FakeSigner::default() }
+    }
+
+    /// All calls fail like this until told otherwise.
+    pub(crate) fn set_failing(&self, kind: Option<ErrorKind>) {
+        self.service.set_failing(kind.clone());
+        self.signer.set_failing(kind);
     }
 }
 
-#[async_trait]
-impl KeyService for Keys {
-    async fn generate_data_key(&self, key_id: &str, context: &EncryptionContext) -> Result<DataKey, Error> {
-        self.calls.fetch_add(1, Ordering::Relaxed);
-        self.service.generate_data_key(key_id, context).await
-    }
+/// The topic as one run of the aggregator reaches it.
+#[derive(Debug)]
+struct Subject {
+    topic: FakeTopic,
+    life: Arc<Life>,
+}
 
-    async fn decrypt(&self, ciphertext: &[u8], context: &EncryptionContext) -> Result<Plaintext, Error> {
-        self.calls.fetch_add(1, Ordering::Relaxed);
-        self.service.decrypt(ciphertext, context).await
+#[async_trait]
+impl Topic for Subject {
+    async fn publish(&self, message: &str) -> Result<(), Error> {
+        for (step, publish) in [("before publishing", true), ("after publishing", false)] {
+            if !self.life.step(step) {
+                std::future::pending::<()>().await;
+            }
+            if publish {
+                self.topic.publish(message).await?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -279,6 +296,7 @@ impl orgtrail_agent::Outside for AgentOutside {
 pub(crate) struct AggregatorOutside {
     pub(crate) trails: Vec<Bucket>,
     pub(crate) keys: Keys,
+    pub(crate) topic: FakeTopic,
     pub(crate) network: Network,
     pub(crate) life: Arc<Life>,
 }
@@ -294,7 +312,15 @@ impl orgtrail_aggregator::Outside for AggregatorOutside {
     }
 
     async fn open_key_service(&self, _: &str, _: &Connection) -> Result<Arc<dyn KeyService>, Error> {
-        Ok(Arc::new(self.keys.clone()))
+        Ok(Arc::new(self.keys.service.clone()))
+    }
+
+    async fn open_signer(&self, _: &str, _: &Connection) -> Result<Arc<dyn Signer>, Error> {
+        Ok(Arc::new(self.keys.signer.clone()))
+    }
+
+    async fn open_topic(&self, _: &str, _: &Connection) -> Result<Arc<dyn Topic>, Error> {
+        Ok(Arc::new(Subject { topic: self.topic.clone(), life: Arc::clone(&self.life) }))
     }
 
     fn start_workers(&self) -> std::io::Result<Arc<Workers>> {
