@@ -189,6 +189,15 @@ async fn check_counts(run: &Run, wrong: &mut Vec<String>) {
     }
 }
 
+/// What a process that runs last said of itself, for people.
+pub(crate) fn said(run: &Run, who: Who) -> String {
+    let Some(life) = run.process(who).life() else { return "nothing: it is down".to_owned() };
+    match orgtrail_service::state_dir::read_status(life.dir()) {
+        Ok(Some(said)) => format!("{:#}", said.value),
+        other => format!("{other:?}"),
+    }
+}
+
 /// What a process that has ended last said of itself.
 fn status<T: serde::de::DeserializeOwned>(run: &Run, who: Who) -> Result<T, String> {
     let dir = run.process(who).left();

@@ -4,8 +4,9 @@
 //! ```text
 //! cargo test -p orgtrail-tests --test sim                 the seeds of seeds.txt, then 300 others
 //! SIM_SEEDS=5000 cargo test -p orgtrail-tests --test sim  more of them
-//! SIM_SEED=17 cargo test -p orgtrail-tests --test sim     one, again
+//! SIM_SEED=17 cargo test -p orgtrail-tests --test sim     one, again; SIM_TIMES=20 so often
 //! ```
+//! SIM_FIRST begins at another seed than 1, SIM_FAILURES ends after another number of failures than 10.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test ends")]
 

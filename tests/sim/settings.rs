@@ -37,13 +37,14 @@ impl Settings {
     pub(crate) fn draw(random: &mut StdRng) -> Self {
         let sealed = random.random_ratio(1, 3);
         let agent = format!(
-            "[discover]\npoll_interval_min = \"{}\"\npoll_interval_max = \"{}\"\nrefresh_interval = \"{}\"\nlist_concurrency = {}\n\
+            "[discover]\npoll_interval_min = \"{}\"\npoll_interval_max = \"{}\"\nrefresh_interval = \"{}\"\nidle_interval_max = \"{}\"\nlist_concurrency = {}\n\
              [fetch]\nconcurrency = {}\nmemory = \"4MiB\"\nobject_bytes_max = \"4MiB\"\n\
              [batch]\nbytes = \"{}\"\nobjects = {}\nage = \"{}\"\n\
              [ship]\nwindow = \"{}\"\nreconnect_max = \"{}\"\n",
             one(random, &["500ms", "2s", "10s"]),
             one(random, &["10s", "30s", "60s"]),
             one(random, &["15s", "60s"]),
+            one(random, &["60s", "10m"]),
             one(random, &[1, 2, 16]),
             one(random, &[1, 3, 64]),
             one(random, &["1KiB", "64KiB"]),
