@@ -401,7 +401,9 @@ impl Run {
             missing = check::missing(self).await;
         }
         if !missing.is_empty() {
-            [Who::Agent, Who::Aggregator].map(|who| world.note(format!("{who:?} says {}", check::said(self, who))));
+            for who in [Who::Agent, Who::Aggregator] {
+                world.note(format!("{who:?} says {}", check::said(self, who)));
+            }
             world.fail(format!("never delivered while the processes ran: {missing:#?}"));
             return;
         }
