@@ -156,13 +156,24 @@ impl Draw<'_> {
                 here
             });
             let operation = self.operation(kind.unwrap().0);
+            let met = self.meets(&operation);
             operations.push(operation);
+            operations.extend(met);
             if self.random.random_ratio(2, 3) {
                 let span = self.span(&[10, 300, 2_000, 8_000, 20_000]);
                 operations.push(Operation::Pass(span));
             }
         }
         operations
+    }
+
+    /// New files for a spell of trouble to meet, or most spells would pass while there is nothing to do.
+    fn meets(&mut self, operation: &Operation) -> Option<Operation> {
+        let Operation::SourceSpell { source, account, .. } = operation else { return None };
+        let place = self.place();
+        let place = Place { source: *source, account: account.unwrap_or(place.account), ..place };
+        let deliver = Operation::Deliver { place, files: 2, records: 2, age: self.age(), damage: None };
+        self.random.random_ratio(2, 3).then_some(deliver)
     }
 
     fn operation(&mut self, kind: Kind) -> Operation {
