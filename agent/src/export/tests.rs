@@ -1,3 +1,5 @@
+//! What becomes of files of every form: records as they were, and every stretch that is none told.
+
 use std::fs;
 use std::io::Write as _;
 use std::time::{Duration, SystemTime};

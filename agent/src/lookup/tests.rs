@@ -1,3 +1,5 @@
+//! What an event history gives as log files, and that late events, throttles and closed regions cost nothing.
+
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};

@@ -1,3 +1,5 @@
+//! Exported logs of every form, split without changing a byte.
+
 use proptest::prelude::*;
 
 use super::*;

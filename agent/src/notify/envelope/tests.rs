@@ -1,3 +1,5 @@
+//! Every dialect in every wrapping, and what is none.
+
 use std::path::Path;
 
 use serde_json::json;

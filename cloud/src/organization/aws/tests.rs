@@ -1,3 +1,5 @@
+//! Pages, throttles and states, as Organizations answers them.
+
 use super::*;
 use crate::stub::Stub;
 
