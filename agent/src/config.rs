@@ -124,6 +124,10 @@ pub struct Source {
     pub weight: u32,
     /// The queue that is told of the source's objects. Default: none, listings find them all.
     pub notifications: Option<notify::Config>,
+    /// Requests a second to this source, listings and fetches together. Default: none, as many as it bears.
+    pub requests_per_second: Option<u32>,
+    /// Bytes a second fetched from this source. Default: none.
+    pub bytes_per_second: Option<Bytes>,
     /// How to reach AWS: `role_arn`, `external_id`, `session_name`, `region` and the rest of a connection.
     #[serde(flatten)]
     pub connection: Connection,
@@ -141,6 +145,8 @@ impl Default for Source {
             start: Start::default(),
             weight: 1,
             notifications: None,
+            requests_per_second: None,
+            bytes_per_second: None,
             connection: Connection::default(),
         }
     }
@@ -225,7 +231,8 @@ impl Check for Config {
 
     fn flattened_keys() -> Vec<&'static str> {
         let own = ["name", "location", "accounts", "regions", "digest_keys", "start", "weight", "kind"];
-        [&own, Organization::KEYS, notify::Config::KEYS, Connection::KEYS].concat()
+        let limits = ["requests_per_second", "bytes_per_second"];
+        [&own[..], &limits, Organization::KEYS, notify::Config::KEYS, Connection::KEYS].concat()
     }
 }
 
@@ -348,6 +355,12 @@ impl Check for Source {
             }
         }
         count_within("weight", self.weight as usize, 1..=1000, problems);
+        if let Some(rate) = self.requests_per_second {
+            count_within("requests_per_second", rate as usize, 1..=1_000_000, problems);
+        }
+        if let Some(rate) = self.bytes_per_second {
+            bytes_within("bytes_per_second", rate, Bytes::kib(1)..=Bytes::gib(1024), problems);
+        }
         if let Some(notifications) = &self.notifications {
             problems.within("notifications", |problems| notifications.check(problems));
         }

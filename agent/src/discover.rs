@@ -16,19 +16,23 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
+use orgtrail_cloud::Error;
+use orgtrail_cloud::object_store::{ListPage, ListRequest};
 use orgtrail_event::key::Folder;
 use orgtrail_service::clock::Clock;
 use orgtrail_service::config::{Check, Problems};
 use orgtrail_service::health::Health;
 use orgtrail_service::shape::duration;
 use serde::Deserialize;
-use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
 
 pub(crate) use self::schedule::{Inputs, Stage};
 pub(crate) use self::wakes::{Wake, Wakes};
 use crate::checkpoint::{self, Checkpoint, FolderId, RowKey};
 use crate::config::{count_within, within};
 use crate::intake::{self, Closed};
+use crate::limits::Ended;
 use crate::metrics::Metrics;
 use crate::object::{Lane, Source, SourceFolder};
 use crate::status;
@@ -192,16 +196,32 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    /// The right to one request for a listing of the folder, once there is room for what it names. A folder whose objects
-    /// are held back does not hold the others back: the right is had around a request only.
-    pub(crate) async fn turn(&self, folder: &SourceFolder) -> Result<SemaphorePermit<'_>, Closed> {
-        loop {
-            self.out.room(folder, Lane::Live).await?;
-            let permit = self.lists.acquire().await.map_err(|_| Closed)?;
-            if self.out.has_room(folder, Lane::Live) {
-                return Ok(permit);
+    /// One page of a listing. Asks when the source may be asked, and, where objects of `folder` are listed, when the
+    /// intake has room for them. A source or folder that is held back does not hold the others back: a place among the
+    /// requests under way is had around the request only.
+    pub(crate) async fn list(
+        &self,
+        source: &Source,
+        folder: Option<&SourceFolder>,
+        request: &ListRequest,
+    ) -> Result<Result<ListPage, Error>, Closed> {
+        let turn = loop {
+            if let Some(folder) = folder {
+                self.out.room(folder, Lane::Live).await?;
             }
-        }
+            source.limits.request().await;
+            let turn = self.lists.acquire().await.map_err(|_| Closed)?;
+            if folder.is_none_or(|folder| self.out.has_room(folder, Lane::Live)) {
+                break turn;
+            }
+        };
+        let began = Instant::now();
+        let page = source.store.list(request).await;
+        drop(turn);
+        let ended = page.as_ref().map_or_else(|error| Ended::by(error.kind()), |_| Ended::Answered);
+        source.limits.listed(began, ended, source.store.refusals());
+        self.metrics.request("list", page.as_ref().map_or_else(|error| error.kind().as_str(), |_| "ok"));
+        Ok(page)
     }
 }
 

@@ -62,6 +62,16 @@ pub(crate) struct Sender(Arc<Shared>);
 #[derive(Debug)]
 pub(crate) struct Receiver(Arc<Shared>);
 
+/// What a look at the intake gives.
+#[derive(Debug)]
+pub(crate) enum Next {
+    Object(ObjectRef),
+    /// Nothing may be taken now.
+    Nothing,
+    /// Nothing waits, and nobody can put anything in.
+    Ended,
+}
+
 #[derive(Debug)]
 struct Shared {
     bounds: Bounds,
@@ -75,8 +85,8 @@ struct State {
     queue: Queue<ObjectRef>,
     senders: usize,
     closed: bool,
-    /// Senders that wait for room, by what they wait to put in.
-    held_back: HashMap<(Lane, FlowKey), Arc<Notify>>,
+    /// Senders that wait for room, by what they wait to put in; of backfills if true.
+    held_back: HashMap<(bool, FlowKey), Arc<Notify>>,
 }
 
 pub(crate) fn channel(bounds: Bounds) -> (Sender, Receiver) {
@@ -110,7 +120,7 @@ impl Shared {
         if state.queue.len(lane) + 1 == self.bounds.objects {
             state.held_back.drain().for_each(|(_, senders)| senders.notify_waiters());
         } else if self.has_room(state, lane, flow)
-            && let Some(senders) = state.held_back.remove(&(lane, flow.clone()))
+            && let Some(senders) = state.held_back.remove(&(lane.is_backfill(), flow.clone()))
         {
             senders.notify_waiters();
         }
@@ -120,7 +130,7 @@ impl Shared {
 impl State {
     /// The future hears of everything from now on, also before it is polled.
     fn wait(&mut self, lane: Lane, flow: &FlowKey) -> OwnedNotified {
-        Arc::clone(self.held_back.entry((lane, flow.clone())).or_default()).notified_owned()
+        Arc::clone(self.held_back.entry((lane.is_backfill(), flow.clone())).or_default()).notified_owned()
     }
 }
 
@@ -205,39 +215,57 @@ impl Drop for Sender {
 }
 
 impl Receiver {
-    /// The next object whose turn it is and that `admit` takes; `None` when nothing waits and nobody can put anything in.
-    /// What was held back stays so until [`Receiver::reopen`]. Cancel-safe: dropped while waiting, it takes nothing.
-    pub(crate) async fn recv(&mut self, admit: impl Fn(&ObjectRef) -> Admission) -> Option<ObjectRef> {
-        loop {
-            // Before the look, so that nothing that arrives in between is missed.
-            let arrived = self.0.arrived.notified();
-            {
-                let mut state = self.0.lock();
-                if let Some(object) = state.queue.pop(&admit) {
-                    self.0.took(&mut state, object.lane, &object.folder.flow);
-                    return Some(object);
-                }
-                if state.senders == 0 && state.queue.is_empty() {
-                    return None;
-                }
+    /// The next object whose turn it is and that `admit` takes. What was held back stays so until [`Receiver::reopen`].
+    pub(crate) fn next(&mut self, admit: impl FnMut(&ObjectRef) -> Admission) -> Next {
+        let mut state = self.0.lock();
+        match state.queue.pop(admit) {
+            Some(object) => {
+                self.0.took(&mut state, object.lane, &object.folder.flow);
+                Next::Object(object)
             }
-            arrived.await;
+            None if state.senders == 0 && state.queue.is_empty() => Next::Ended,
+            None => Next::Nothing,
         }
     }
 
+    /// Waits until something has arrived since the last [`Receiver::next`]. Cancel-safe.
+    pub(crate) async fn arrived(&mut self) {
+        self.0.arrived.notified().await;
+    }
+
     /// Lets the source's objects have their turns again.
-    #[allow(dead_code, reason = "limits name it")]
     pub(crate) fn reopen(&mut self, source: &str) {
         self.0.lock().queue.reopen(source);
     }
 
-    /// The next object, if one waits.
-    #[cfg(test)]
-    pub(crate) fn try_recv(&mut self) -> Option<ObjectRef> {
+    /// Takes an object back that could not be fetched now; it is the next of its key.
+    pub(crate) fn put_back(&mut self, object: ObjectRef) {
         let mut state = self.0.lock();
-        let object = state.queue.pop(|_| Admission::Take)?;
-        self.0.took(&mut state, object.lane, &object.folder.flow);
-        Some(object)
+        let (lane, weight, cost) = (object.lane, object.folder.source.weight, object.charge());
+        let flow = object.folder.flow.clone();
+        state.queue.put_back(lane, &flow, weight, cost, object);
+    }
+}
+
+#[cfg(test)]
+impl Receiver {
+    /// The next object, waiting for it; `None` when there will be none.
+    pub(crate) async fn recv(&mut self) -> Option<ObjectRef> {
+        loop {
+            match self.next(|_| Admission::Take) {
+                Next::Object(object) => return Some(object),
+                Next::Ended => return None,
+                Next::Nothing => self.arrived().await,
+            }
+        }
+    }
+
+    /// The next object, if one waits.
+    pub(crate) fn try_recv(&mut self) -> Option<ObjectRef> {
+        match self.next(|_| Admission::Take) {
+            Next::Object(object) => Some(object),
+            Next::Ended | Next::Nothing => None,
+        }
     }
 }
 

@@ -16,6 +16,7 @@ mod fetch;
 mod intake;
 mod keyring;
 mod kind;
+mod limits;
 mod lookup;
 mod metrics;
 mod notify;

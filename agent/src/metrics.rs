@@ -30,6 +30,13 @@ pub(crate) struct RequestLabels {
     pub(crate) outcome: &'static str,
 }
 
+/// A source.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct SourceLabels {
+    /// Its name.
+    pub(crate) source: String,
+}
+
 /// A digest, by its source and how its verification ended.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct DigestLabels {
@@ -46,6 +53,7 @@ pub(crate) struct Metrics {
     /// The same by what they cost.
     pub(crate) spent: Spent,
     digests: Family<DigestLabels, Counter>,
+    bears: Family<SourceLabels, Gauge>,
     /// Gzip bytes fetched.
     pub(crate) fetched_bytes: Counter,
     /// JSON bytes that they inflate to.
@@ -67,6 +75,11 @@ impl Metrics {
             requests: registry.register("source_requests", "Requests to sources and queues", Family::default()),
             spent: Spent::default(),
             digests: registry.register("digests", "Verifications of source digests", Family::default()),
+            bears: registry.register(
+                "source_fetches_max",
+                "Fetches at once that a source bears, as found by its refusals",
+                Family::default(),
+            ),
             fetched_bytes: registry.register("fetched_bytes", "Gzip bytes fetched", Counter::default()),
             inflated_bytes: registry.register("inflated_bytes", "JSON bytes checked", Counter::default()),
             batches: registry.register("batches", "Batches sent", Counter::default()),
@@ -83,6 +96,12 @@ impl Metrics {
 
     pub(crate) fn digest(&self, source: &str, outcome: &'static str) {
         self.digests.get_or_create(&DigestLabels { source: source.to_owned(), outcome }).inc();
+    }
+
+    /// So many fetches at once the source bears.
+    pub(crate) fn bears(&self, source: &str, fetches: usize) {
+        let gauge = self.bears.get_or_create(&SourceLabels { source: source.to_owned() });
+        gauge.set(i64::try_from(fetches).unwrap_or(i64::MAX));
     }
 
     pub(crate) fn request(&self, operation: &'static str, outcome: &'static str) {

@@ -13,15 +13,16 @@ use jiff::civil::Date;
 use orgtrail_cloud::{Location, ObjectStore};
 use orgtrail_event::key::{Folder, Kind, ObjectKey, classify};
 use orgtrail_proto::{Backfill, VerifiedDigest};
-use orgtrail_service::budget::Permit;
 use orgtrail_service::health::Health;
 
 use crate::checkpoint::{Claim, Detached, FolderId, Statement};
 use crate::config::Start;
 use crate::discover::{Wake, Wakes};
+use crate::fetch::Held;
 use crate::intake::FlowKey;
 use crate::keyring::Keyring;
 use crate::kind::Notes;
+use crate::limits::Limits;
 
 /// A place that CloudTrail delivers to.
 #[derive(Debug)]
@@ -45,6 +46,8 @@ pub(crate) struct Source {
     pub(crate) days_stay_open: bool,
     /// What its kind has to say beside its objects.
     pub(crate) notes: Notes,
+    /// How hard it is asked.
+    pub(crate) limits: Arc<Limits>,
 }
 
 impl Source {
@@ -61,6 +64,7 @@ impl Source {
             weight: config.weight,
             days_stay_open: false,
             notes: Notes::default(),
+            limits: Arc::new(Limits::new(config)),
         }
     }
 
@@ -260,6 +264,10 @@ pub(crate) enum Lane {
 }
 
 impl Lane {
+    pub(crate) fn is_backfill(self) -> bool {
+        matches!(self, Self::Backfill { .. })
+    }
+
     /// What the aggregator is told of it.
     pub(crate) fn backfill(self) -> Option<Backfill> {
         match self {
@@ -327,7 +335,7 @@ pub(crate) struct Fetched {
     pub(crate) digest: Option<VerifiedDigest>,
     pub(crate) statement: Option<Box<Statement>>,
     /// The right to hold the bytes; goes when the object is answered for.
-    pub(crate) _permit: Permit,
+    pub(crate) _held: Held,
 }
 
 impl Fetched {

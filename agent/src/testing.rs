@@ -60,7 +60,7 @@ pub(crate) fn with_bytes(object: ObjectRef, size: usize) -> Fetched {
         gzip,
         digest: None,
         statement: None,
-        _permit: permit,
+        _held: permit.into(),
     }
 }
 

@@ -113,6 +113,11 @@ pub trait ObjectStore: Send + Sync + Debug {
     /// The place.
     fn location(&self) -> &Location;
 
+    /// How often the store has asked to slow down so far, also where that was repeated without anybody's noticing.
+    fn refusals(&self) -> u64 {
+        0
+    }
+
     /// One page of the objects under a prefix.
     async fn list(&self, request: &ListRequest) -> Result<ListPage, Error>;
 

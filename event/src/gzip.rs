@@ -1,4 +1,4 @@
-//! Gzip, in whole buffers.
+//! Gzip of whole buffers; content in whole, or in pieces where it is only looked at.
 //!
 //! Inflating is capped by the caller and says exactly what is wrong with an input; deflating gives one member whose bytes
 //! depend on nothing but the input, as the AWS CLI calls a log file with bytes behind the first member invalid. Does not

@@ -51,6 +51,12 @@ impl Budget {
         Some(Permit { permit })
     }
 
+    /// Whether `bytes` would fit at once. Only somebody who is alone in acquiring can rely on it.
+    #[must_use]
+    pub fn has_room(&self, bytes: u64) -> bool {
+        self.semaphore.available_permits() >= self.units_for(bytes) as usize
+    }
+
     /// The whole budget.
     #[must_use]
     pub fn total(&self) -> Bytes {
@@ -110,13 +116,16 @@ mod tests {
     #[tokio::test]
     async fn a_request_over_the_whole_budget_travels_alone() {
         let budget = Budget::new(Bytes::kib(4));
+        assert!(budget.has_room(1 << 30));
         let small = budget.acquire(1).await;
+        assert!(budget.has_room(1) && !budget.has_room(1 << 30));
         let waiting = budget.clone();
         let mut large = Box::pin(waiting.acquire(1 << 30));
         assert!(futures_poll_once(&mut large).await.is_none(), "waits for the small one");
         drop(small);
         let large = large.await;
         assert_eq!(large.bytes(), 4096);
+        assert!(!budget.has_room(1));
         assert!(budget.try_acquire(1).is_none());
     }
 

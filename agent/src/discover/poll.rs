@@ -40,10 +40,8 @@ pub(super) async fn poll(context: Arc<Context>, folder: Arc<SourceFolder>) -> an
     // Where no open day holds anything, nothing has come since the last closed one.
     let mut newest = closed.and_then(end_of);
     loop {
-        let Ok(turn) = context.turn(&folder).await else { return Ok(Polled::Closed) };
-        let page = folder.source.store.list(&request).await;
-        drop(turn);
-        context.metrics.request("list", page.as_ref().map_or_else(|error| error.kind().as_str(), |_| "ok"));
+        let page = context.list(&folder.source, Some(&folder), &request).await;
+        let Ok(page) = page else { return Ok(Polled::Closed) };
         let page = match page {
             Ok(page) => page,
             Err(error) => {

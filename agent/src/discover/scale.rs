@@ -17,7 +17,6 @@ use tokio_util::sync::CancellationToken;
 use super::tests::Ticking;
 use super::*;
 use crate::checkpoint::{Outcome, Settled};
-use crate::intake::Admission;
 use crate::object::{ObjectRef, Source};
 
 const REGIONS: [&str; 17] = [
@@ -201,14 +200,14 @@ async fn run(accounts: usize, every: i64, notified: bool, warm: Duration, hours:
     let delivered = Arc::clone(&checkpoint);
     let sink = tokio::spawn(async move {
         let mut seq = 0;
-        while let Some(ObjectRef { claim, etag, stamp, .. }) = objects.recv(|_| Admission::Take).await {
+        while let Some(ObjectRef { claim, etag, stamp, .. }) = objects.recv().await {
             let outcome = Outcome::Acked { seq };
             delivered.settle(&[settled(claim, etag, stamp, outcome)]).unwrap();
             seq += 1;
             delivered.delivered(seq).unwrap();
         }
     });
-    let began = tokio::time::Instant::now();
+    let began = Instant::now();
     handle.quiet.wait_for(|quiet| *quiet).await.unwrap();
     let first_listing = began.elapsed();
     tokio::time::sleep(warm).await;

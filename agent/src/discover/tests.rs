@@ -14,7 +14,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::checkpoint::{Outcome, Settled};
-use crate::intake::Admission;
 use crate::object::{ObjectRef, Source};
 
 const LONG: Duration = Duration::from_secs(3 * 3600);
@@ -127,7 +126,7 @@ impl Bench {
     }
 
     async fn next(&mut self) -> ObjectRef {
-        timeout(LONG, self.objects.recv(|_| Admission::Take)).await.expect("an object is found").unwrap()
+        timeout(LONG, self.objects.recv()).await.expect("an object is found").unwrap()
     }
 
     /// The keys handed on so far, in order; their claims are given back unless they are kept.

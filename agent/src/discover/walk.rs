@@ -246,11 +246,7 @@ async fn children(source: &Source, prefix: &str, context: &Context) -> Result<Ve
     let mut request = ListRequest { prefix: prefix.to_owned(), delimiter: true, ..ListRequest::default() };
     let mut children = Vec::new();
     loop {
-        // Nobody closes the semaphore.
-        let turn = context.lists.acquire().await;
-        let page = source.store.list(&request).await;
-        drop(turn);
-        context.metrics.request("list", page.as_ref().map_or_else(|error| error.kind().as_str(), |_| "ok"));
+        let Ok(page) = context.list(source, None, &request).await else { return Ok(children) };
         let page = page?;
         children.extend(page.common_prefixes);
         match page.next {

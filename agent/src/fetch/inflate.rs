@@ -1,7 +1,8 @@
 //! Inflates an object to see that it is sound and to take the SHA-256 of its content.
 //!
 //! Owns where that happens: small objects on the spot, because handing one over costs more than inflating it; all others
-//! off the async threads, as many at once as there are processors. Content is looked at and thrown away.
+//! off the async threads, as many at once as there are processors. Content is looked at and thrown away: in whole where it
+//! is small, which is faster, and in pieces where it is large, so that no memory is needed for it whatever its size.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,13 +11,14 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::Context;
 use bytes::Bytes;
 use orgtrail_event::gzip::{Error, Inflater};
-use ring::digest::{SHA256, digest};
+use ring::digest::{Context as Hash, Digest, SHA256, digest};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// An object that inflates to this at most takes a fraction of a millisecond.
 const ON_THE_SPOT_MAX: usize = 256 << 10;
-/// A buffer larger than this is not kept: one huge object should not hold its memory for ever.
-const KEPT_MAX: usize = 16 << 20;
+/// Content is inflated in whole up to this, by what the object announces: nearly all of CloudTrail's files. Each processor
+/// keeps two buffers of that size.
+const WHOLE_MAX: usize = 2 << 20;
 
 /// A sound object's content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,7 +94,7 @@ impl Inflate {
 
     fn keep(&self, workspace: Workspace) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if workspace.content.capacity() <= KEPT_MAX && idle.len() < self.workspaces_max {
+        if idle.len() < self.workspaces_max {
             idle.push(workspace);
         }
     }
@@ -100,11 +102,26 @@ impl Inflate {
 
 impl Workspace {
     fn check(&mut self, gzip: &[u8], max: usize) -> Result<Checked, Error> {
-        self.inflater.inflate(gzip, max, &mut self.content)?;
-        let mut sha256 = [0; 32];
-        sha256.copy_from_slice(digest(&SHA256, &self.content).as_ref());
-        Ok(Checked { sha256, bytes: self.content.len() as u64 })
+        if announced(gzip) <= WHOLE_MAX {
+            let whole = self.inflater.inflate(gzip, max.min(WHOLE_MAX), &mut self.content);
+            // An object may announce less than it holds.
+            if max <= WHOLE_MAX || !matches!(whole, Err(Error::TooLarge { .. })) {
+                return whole.map(|_| checked(digest(&SHA256, &self.content), self.content.len() as u64));
+            }
+        }
+        let (mut hash, mut bytes) = (Hash::new(&SHA256), 0);
+        self.inflater.inflate_through(gzip, max, |piece| {
+            hash.update(piece);
+            bytes += piece.len() as u64;
+        })?;
+        Ok(checked(hash.finish(), bytes))
     }
+}
+
+fn checked(hash: Digest, bytes: u64) -> Checked {
+    let mut sha256 = [0; 32];
+    sha256.copy_from_slice(hash.as_ref());
+    Checked { sha256, bytes }
 }
 
 /// The content's length by the gzip trailer (RFC 1952, ISIZE): right for one member below 4 GiB, a hint for anything else.
@@ -137,6 +154,17 @@ mod tests {
         assert_eq!(Inflate::new(4 << 20).check(gzip.clone()).await.unwrap().unwrap().bytes, 3 << 20);
         for max in [1000, 1 << 20] {
             assert_eq!(Inflate::new(max).check(gzip.clone()).await.unwrap(), Err(Error::TooLarge { max }));
+        }
+    }
+
+    #[test]
+    fn content_of_any_size_takes_no_memory_beyond_the_buffer() {
+        let mut workspace = Workspace::default();
+        for bytes in [1, WHOLE_MAX, WHOLE_MAX + 1, 20 << 20] {
+            let content = vec![b'x'; bytes];
+            let checked = workspace.check(&Deflater::new(6).deflate(&content), 64 << 20).unwrap();
+            assert_eq!((checked.bytes, &checked.sha256[..]), (bytes as u64, digest(&SHA256, &content).as_ref()));
+            assert!(workspace.content.capacity() <= WHOLE_MAX, "{bytes}: {}", workspace.content.capacity());
         }
     }
 

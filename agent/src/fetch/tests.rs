@@ -1,5 +1,7 @@
 //! What is the object's own fault is put aside and named; what is not is let go and comes again.
 
+mod shares;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -76,23 +78,31 @@ impl Bench {
     }
 
     async fn fetch(&self, config: Config, objects: Vec<ObjectRef>) -> Vec<Fetched> {
+        self.fetch_each(config, objects, |fetched| fetched).await
+    }
+
+    /// Fetches the objects and hands each on as it comes.
+    async fn fetch_each<T>(&self, config: Config, objects: Vec<ObjectRef>, each: impl Fn(Fetched) -> T) -> Vec<T> {
         let clock = Manual::new("2024-05-01T12:05:00Z".parse().unwrap());
         let aside = Aside::new(Arc::clone(&self.quarantine), clock.clone(), self.health.clone());
         let metrics = Metrics::register(&telemetry::Metrics::new("agent"));
         let budget = Budget::new(config.memory);
         let (checkpoint, health) = (Arc::clone(&self.checkpoint), self.health.clone());
         let shared = Shared::new(config, checkpoint, aside, clock, health, metrics, Patience::None);
-        let (tx, rx) = intake::channel(intake::Bounds { objects: 1000, objects_per_key: 1000 });
+        let (tx, rx) = intake::channel(intake::Bounds { objects: 1_000_000, objects_per_key: 1_000_000 });
         let (out, mut fetched) = mpsc::channel(64);
-        for object in objects {
-            tx.send(object).await.unwrap();
-        }
+        tx.send_page(objects).unwrap();
         drop(tx);
-        Stage::new(shared, budget, rx, out).run(CancellationToken::new()).await.unwrap();
-        let mut all = Vec::new();
-        while let Some(one) = fetched.recv().await {
-            all.push(one);
-        }
+        let run = Stage::new(shared, budget, rx, out).run(CancellationToken::new());
+        let collect = async {
+            let mut all = Vec::new();
+            while let Some(one) = fetched.recv().await {
+                all.push(each(one));
+            }
+            all
+        };
+        let (ended, all) = tokio::join!(run, collect);
+        ended.unwrap();
         all
     }
 

@@ -50,10 +50,8 @@ pub(crate) enum Admission {
     /// It is taken.
     Take,
     /// Its source may not be asked now: it waits until the source is reopened, and so do all others of the source.
-    #[allow(dead_code, reason = "limits name it")]
     HoldSource,
     /// Nothing of its lane is taken this time.
-    #[allow(dead_code, reason = "limits name it")]
     HoldLane,
 }
 
@@ -138,30 +136,38 @@ impl<T> Queue<T> {
     }
 
     pub(super) fn push(&mut self, lane: Lane, key: &FlowKey, weight: u32, cost: u64, item: T) {
-        let turns = match lane {
+        self.lane_mut(lane).flow(key, weight, |waiting| waiting.push_back((cost, item)));
+    }
+
+    /// Puts one that was taken before all others of its key.
+    pub(super) fn put_back(&mut self, lane: Lane, key: &FlowKey, weight: u32, cost: u64, item: T) {
+        self.lane_mut(lane).flow(key, weight, |waiting| waiting.push_front((cost, item)));
+    }
+
+    fn lane_mut(&mut self, lane: Lane) -> &mut Turns<T> {
+        match lane {
             Lane::Live => &mut self.live,
             Lane::Backfill { .. } => &mut self.backfill,
-        };
-        turns.push(key, u64::from(weight.max(1)), cost, item);
+        }
     }
 
     /// The next one that `admit` takes.
-    pub(super) fn pop(&mut self, admit: impl Fn(&T) -> Admission) -> Option<T> {
+    pub(super) fn pop(&mut self, mut admit: impl FnMut(&T) -> Admission) -> Option<T> {
         let due = self.credit > 0;
-        if due && let Some(item) = self.pop_backfill(&admit) {
+        if due && let Some(item) = self.pop_backfill(&mut admit) {
             return Some(item);
         }
-        if let Some((cost, item)) = self.live.pop(&admit) {
+        if let Some((cost, item)) = self.live.pop(&mut admit) {
             if self.backfill.len > 0 {
                 let earned = i64::try_from(cost).unwrap_or(i64::MAX) / (BACKFILL_PART - 1);
                 self.credit = self.credit.saturating_add(earned).min(BACKFILL_CREDIT_MAX);
             }
             return Some(item);
         }
-        if due { None } else { self.pop_backfill(&admit) }
+        if due { None } else { self.pop_backfill(&mut admit) }
     }
 
-    fn pop_backfill(&mut self, admit: impl Fn(&T) -> Admission) -> Option<T> {
+    fn pop_backfill(&mut self, admit: impl FnMut(&T) -> Admission) -> Option<T> {
         let (cost, item) = self.backfill.pop(admit)?;
         // What it takes while the live lane has nothing is not held against it.
         if self.credit > 0 {
@@ -178,10 +184,11 @@ impl<T> Queue<T> {
 }
 
 impl<T> Turns<T> {
-    fn push(&mut self, key: &FlowKey, weight: u64, cost: u64, item: T) {
+    /// Adds one to what waits of a key.
+    fn flow(&mut self, key: &FlowKey, weight: u32, add: impl FnOnce(&mut VecDeque<(u64, T)>)) {
         self.len += 1;
         self.places += 1;
-        let (now, place) = (self.now, self.places);
+        let (now, place, weight) = (self.now, self.places, u64::from(weight.max(1)));
         let source = &key.0.source;
         let flows = self.sources.entry(Arc::clone(source)).or_default();
         let flow = flows.flows.entry(key.clone()).or_insert_with(|| {
@@ -189,11 +196,11 @@ impl<T> Turns<T> {
             Flow { waiting: VecDeque::new(), weight }
         });
         flow.weight = weight;
-        flow.waiting.push_back((cost, item));
+        add(&mut flow.waiting);
         flows.stand(source, &mut self.ready);
     }
 
-    fn pop(&mut self, admit: impl Fn(&T) -> Admission) -> Option<(u64, T)> {
+    fn pop(&mut self, mut admit: impl FnMut(&T) -> Admission) -> Option<(u64, T)> {
         if self.len == 0 {
             // Nobody competes with anybody: the turns that are left mean nothing.
             *self = Self::default();

@@ -141,7 +141,7 @@ async fn everything_that_was_put_in_comes_out_before_the_end() {
     other.send(bench.object(QUIET)).await.unwrap();
     drop(other);
     let mut count = 0;
-    while receiver.recv(|_| Admission::Take).await.is_some() {
+    while receiver.recv().await.is_some() {
         count += 1;
     }
     assert_eq!(count, 2);
@@ -150,7 +150,7 @@ async fn everything_that_was_put_in_comes_out_before_the_end() {
 #[tokio::test(start_paused = true)]
 async fn an_end_that_comes_while_it_is_waited_for_is_heard() {
     let (sender, mut receiver) = channel(two());
-    let mut next = Box::pin(receiver.recv(|_| Admission::Take));
+    let mut next = Box::pin(receiver.recv());
     assert!(is_waiting(&mut next).await);
     drop(sender);
     assert!(next.await.is_none());

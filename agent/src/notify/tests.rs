@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::checkpoint::{Checkpoint, Outcome, Settled};
 use crate::discover::Folders;
-use crate::intake::{self, Admission};
+use crate::intake;
 use crate::object::ObjectRef;
 
 const LONG: Duration = Duration::from_secs(600);
@@ -100,7 +100,7 @@ impl Bench {
     }
 
     async fn next(&mut self) -> ObjectRef {
-        timeout(LONG, self.objects.recv(|_| Admission::Take)).await.expect("an object is handed on").unwrap()
+        timeout(LONG, self.objects.recv()).await.expect("an object is handed on").unwrap()
     }
 
     fn acknowledge(&mut self, object: ObjectRef) {

@@ -119,8 +119,8 @@ impl Answers {
                     continue;
                 }
             };
-            let Fetched { object, sha256, statement, gzip: bytes, _permit, .. } = fetched;
-            gzip.push((bytes, _permit));
+            let Fetched { object, sha256, statement, gzip: bytes, _held, .. } = fetched;
+            gzip.push((bytes, _held));
             let stamp = object.freshness();
             let ObjectRef { claim, etag, .. } = object;
             settled.push(Settled { claim, etag, sha256: Some(sha256), statement, stamp, outcome });

@@ -9,10 +9,12 @@
 
 mod direct;
 mod pool;
+mod refusals;
 mod sign;
 mod wire;
 
 use self::direct::{Direct, Read};
+use self::refusals::Refusals;
 use super::{ListPage, ListRequest, Object, ObjectMeta, ObjectStore, PAGE_MAX, PutOptions};
 use crate::error::classify;
 use crate::{Connection, Error, ErrorKind, Location, credentials};
@@ -42,9 +44,6 @@ const READ_PAUSE: Duration = Duration::from_millis(200);
 /// The slowest body that is waited for, beyond the operation timeout. Slower ones are cut off, so that no fetch hangs.
 const BODY_BYTES_PER_SECOND_MIN: u64 = 100 * 1024;
 
-/// The first allocation for a body, whatever length it announces.
-const BODY_RESERVE_MAX: usize = 16 * 1024 * 1024;
-
 /// A bucket, or the part of it under a prefix.
 #[derive(Debug)]
 pub struct S3Store {
@@ -56,6 +55,7 @@ pub struct S3Store {
     client: OnceCell<(Client, SdkConfig)>,
     /// `None` where objects can be got in the SDK's way only.
     direct: OnceCell<Option<Box<Direct>>>,
+    refusals: Refusals,
 }
 
 impl S3Store {
@@ -68,6 +68,7 @@ impl S3Store {
             connection: connection.clone(),
             client: OnceCell::new(),
             direct: OnceCell::new(),
+            refusals: Refusals::default(),
         }
     }
 
@@ -87,7 +88,7 @@ impl S3Store {
         let learn = || {
             Box::pin(async {
                 let (client, config) = self.client.get().ok_or("not connected")?;
-                let direct = Direct::learn(client, config, &self.bucket, &self.connection).await?;
+                let direct = Direct::learn(client, config, &self.bucket, &self.connection, &self.refusals).await?;
                 Ok::<_, Box<dyn std::error::Error + Send + Sync>>(direct.map(Box::new))
             })
         };
@@ -120,7 +121,7 @@ impl S3Store {
     }
 
     fn client_of(&self, config: &SdkConfig) -> Client {
-        let mut builder = aws_sdk_s3::config::Builder::from(config);
+        let mut builder = aws_sdk_s3::config::Builder::from(config).interceptor(self.refusals.clone());
         if let Some(path_style) = self.connection.force_path_style {
             builder = builder.force_path_style(path_style);
         }
@@ -171,8 +172,8 @@ impl S3Store {
         let patience = Duration::from_secs(announced / BODY_BYTES_PER_SECOND_MIN) + self.connection.operation_timeout;
         let mut body = std::mem::take(&mut answer.body);
         let read = async {
-            let mut bytes =
-                BytesMut::with_capacity(usize::try_from(announced).map_or(0, |len| len.min(BODY_RESERVE_MAX)));
+            // In one piece: growing would hold it twice. No more than the caller allows.
+            let mut bytes = BytesMut::with_capacity(usize::try_from(announced).unwrap_or_default());
             while let Some(part) = body.next().await {
                 let part = part.map_err(|error| (classify::body("get", subject(), error), true))?;
                 if bytes.len() as u64 + part.len() as u64 > bytes_max {
@@ -193,6 +194,10 @@ impl S3Store {
 impl ObjectStore for S3Store {
     fn location(&self) -> &Location {
         &self.location
+    }
+
+    fn refusals(&self) -> u64 {
+        self.refusals.count()
     }
 
     async fn list(&self, request: &ListRequest) -> Result<ListPage, Error> {
@@ -361,6 +366,17 @@ fn url_decode(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const SLOW_DOWN: &str = "<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>";
+
+    #[tokio::test]
+    async fn refusals_after_which_it_is_asked_again_are_counted() {
+        let stub = crate::stub::Stub::answering(&[(200, ""), (503, SLOW_DOWN), (503, SLOW_DOWN), (200, "x")]);
+        let connection = Connection { region: Some("eu-west-1".into()), ..stub.connection() };
+        let store = S3Store::new("bucket", "", &connection);
+        assert_eq!(store.get("k", 10).await.unwrap().bytes, "x");
+        assert_eq!(store.refusals(), 2, "on either way");
+    }
 
     #[test]
     fn keys_of_a_listing_are_decoded() {

@@ -34,11 +34,17 @@ impl Inflater {
             return Ok(Inflated { members: 1 });
         }
         out.clear();
-        let inflated = self.thorough.inflate(gz, max, out);
+        let inflated = self.thorough.inflate(gz, max, &mut |piece| append(out, piece, max));
         if inflated.is_err() {
             out.clear();
         }
         inflated
+    }
+
+    /// Inflates `gz`, all members of it, and hands its content on in pieces. Slower than in whole, and takes no memory for
+    /// content. At most `max` bytes; after an error the pieces are worth nothing.
+    pub fn inflate_through(&mut self, gz: &[u8], max: usize, mut sink: impl FnMut(&[u8])) -> Result<Inflated, Error> {
+        self.thorough.inflate(gz, max, &mut sink)
     }
 
     /// Inflates a file of one member that says how long its content is. None if there is anything unusual about it.
@@ -69,6 +75,14 @@ impl Inflater {
         // to end in a copy of its trailer to pass, and even then the content is right.
         (len == size && libdeflater::crc32(out) == u32::from_le_bytes(crc)).then_some(())
     }
+}
+
+/// Never makes room for more than `max`.
+fn append(out: &mut Vec<u8>, piece: &[u8], max: usize) {
+    if out.capacity() - out.len() < piece.len() {
+        out.reserve_exact(out.len().max(piece.len()).min(max - out.len()));
+    }
+    out.extend_from_slice(piece);
 }
 
 impl Default for Inflater {

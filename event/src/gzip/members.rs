@@ -5,8 +5,8 @@ use flate2::{Crc, Decompress, FlushDecompress, Status};
 use super::inflater::MAGIC;
 use super::{Error, Inflated};
 
-/// How much more room to make at a time.
-const STEP_BYTES: usize = 64 << 10;
+/// Content is handed on in pieces of this size at most.
+const PIECE_BYTES: usize = 64 << 10;
 
 // Flags of RFC 1952.
 const FHCRC: u8 = 1 << 1;
@@ -17,18 +17,26 @@ const RESERVED: u8 = 0b1110_0000;
 
 pub(super) struct Members {
     decompress: Decompress,
+    piece: Box<[u8]>,
 }
+
+/// Takes content, piece by piece.
+pub(super) type Sink<'a> = &'a mut dyn FnMut(&[u8]);
 
 impl Members {
     pub(super) fn new() -> Self {
-        Self { decompress: Decompress::new(false) }
+        Self { decompress: Decompress::new(false), piece: Box::default() }
     }
 
-    pub(super) fn inflate(&mut self, gz: &[u8], max: usize, out: &mut Vec<u8>) -> Result<Inflated, Error> {
+    /// Hands the content of all members on, at most `max` bytes.
+    pub(super) fn inflate(&mut self, gz: &[u8], max: usize, sink: Sink<'_>) -> Result<Inflated, Error> {
         if gz.is_empty() {
             return Err(Error::Empty);
         }
-        let mut at = 0;
+        if self.piece.is_empty() {
+            self.piece = vec![0; PIECE_BYTES].into();
+        }
+        let (mut at, mut left) = (0, max);
         let mut members = 0;
         while at < gz.len() {
             if !gz[at..].starts_with(MAGIC) {
@@ -39,38 +47,45 @@ impl Members {
                 });
             }
             members += 1;
-            at = self.member(gz, at, members, max, out)?;
+            let written;
+            (at, written) = self
+                .member(&gz[at..], members, left, sink)
+                .map(|(read, written)| (at + read, written))
+                .map_err(|error| match error {
+                    Error::TooLarge { .. } => Error::TooLarge { max },
+                    other => other,
+                })?;
+            left -= written;
         }
         Ok(Inflated { members })
     }
 
-    /// Inflates the member at `at` onto `out`. Gives the offset behind it.
-    fn member(&mut self, gz: &[u8], at: usize, member: u32, max: usize, out: &mut Vec<u8>) -> Result<usize, Error> {
+    /// Inflates the member that `gz` starts with. Gives its length and that of its content, which is `max` at most.
+    fn member(&mut self, gz: &[u8], member: u32, max: usize, sink: Sink<'_>) -> Result<(usize, usize), Error> {
         let truncated = Error::Truncated { member };
         let corrupt = |what: &str| Error::Corrupt(format!("{what} in member {member}"));
-        let mut at = match header_end(gz, at) {
+        let mut at = match header_end(gz, 0) {
             Header::End(at) => at,
             Header::Truncated => return Err(truncated),
             Header::Reserved => return Err(corrupt("reserved flag")),
         };
-        let start = out.len();
+        let (mut crc, mut left) = (Crc::new(), max);
         self.decompress.reset(false);
         loop {
             let before = (self.decompress.total_in(), self.decompress.total_out());
-            let room = make_room(out, max);
-            let filled = out.len() - room;
-            let (input, output) = (&gz[at..], &mut out[filled..]);
-            // At the cap a byte of room that isn't the caller's tells an end from more to come.
-            let mut beyond = [0];
-            let output = if room == 0 { &mut beyond[..] } else { output };
-            let status = self.decompress.decompress(input, output, FlushDecompress::None);
+            // At the cap a byte of room tells an end from more to come.
+            let room = left.clamp(1, PIECE_BYTES);
+            let status = self.decompress.decompress(&gz[at..], &mut self.piece[..room], FlushDecompress::None);
             let read = usize::try_from(self.decompress.total_in() - before.0).expect("no longer than the input");
             let written = usize::try_from(self.decompress.total_out() - before.1).expect("no longer than the output");
             at += read;
-            if room == 0 && written > 0 {
+            if written > left {
                 return Err(Error::TooLarge { max });
             }
-            out.truncate(filled + written);
+            left -= written;
+            let piece = &self.piece[..written];
+            crc.update(piece);
+            sink(piece);
             match status {
                 Err(error) => return Err(corrupt(&format!("deflate data: {}", error.message().unwrap_or("invalid")))),
                 Ok(Status::StreamEnd) => break,
@@ -79,24 +94,14 @@ impl Members {
             }
         }
         let Some(trailer) = gz.get(at..).and_then(|rest| rest.first_chunk::<8>()) else { return Err(truncated) };
-        let mut crc = Crc::new();
-        crc.update(&out[start..]);
         if trailer[..4] != crc.sum().to_le_bytes() {
             return Err(corrupt("wrong checksum"));
         }
         if trailer[4..] != crc.amount().to_le_bytes() {
             return Err(corrupt("wrong length"));
         }
-        Ok(at + trailer.len())
+        Ok((at + trailer.len(), max - left))
     }
-}
-
-/// Lengthens `out` by some room for content, up to `max` in all. Gives how much.
-fn make_room(out: &mut Vec<u8>, max: usize) -> usize {
-    let room = out.len().max(STEP_BYTES).min(max - out.len());
-    out.reserve_exact(room);
-    out.resize(out.len() + room, 0);
-    room
 }
 
 enum Header {

@@ -15,6 +15,10 @@ fn inflate(gz: &[u8], max: usize) -> Result<(Vec<u8>, u32), Error> {
     let mut out = b"what was there before".to_vec();
     let inflated = Inflater::new().inflate(gz, max, &mut out);
     assert!(inflated.is_ok() || out.is_empty());
+    let mut pieces = Vec::new();
+    let through = Inflater::new().inflate_through(gz, max, |piece| pieces.extend_from_slice(piece));
+    assert_eq!(through, inflated, "in pieces as in whole");
+    assert!(through.is_err() || pieces == out);
     inflated.map(|inflated| (out, inflated.members))
 }
 

@@ -24,6 +24,7 @@ use aws_sdk_s3::presigning::PresigningConfig;
 use aws_smithy_async::time::SharedTimeSource;
 
 use super::pool::Pool;
+use super::refusals::Refusals;
 use super::sign::{Signer, encoded};
 use super::wire::{Head, Peer, Wire};
 use super::{BODY_BYTES_PER_SECOND_MIN, Object};
@@ -51,6 +52,7 @@ pub(super) struct Direct {
     clock: SharedTimeSource,
     pool: Arc<Pool>,
     connection: Connection,
+    refusals: Refusals,
     failures: AtomicU32,
     paused: Mutex<Option<Instant>>,
 }
@@ -73,6 +75,7 @@ impl Direct {
         config: &SdkConfig,
         bucket: &str,
         connection: &Connection,
+        refusals: &Refusals,
     ) -> Result<Option<Self>, Box<dyn std::error::Error + Send + Sync>> {
         let (Some(credentials), Some(clock)) = (config.credentials_provider(), config.time_source()) else {
             return Ok(None);
@@ -91,6 +94,7 @@ impl Direct {
             clock,
             pool: Pool::shared(),
             connection: connection.clone(),
+            refusals: refusals.clone(),
             failures: AtomicU32::new(0),
             paused: Mutex::default(),
         }))
@@ -134,6 +138,7 @@ impl Direct {
         let request = request.ok_or_else(|| io::Error::other("no time to sign with"))?;
         let (mut wire, head) = self.ask(&request).await?;
         if !head.is_usual() {
+            self.refusals.answered(head.status);
             if within(self.connection.read_timeout, wire.skip(&head)).await? {
                 self.pool.keep(&self.name, wire);
             }
