@@ -119,16 +119,18 @@ fn configure(site: &mut Site, aws: &Aws, buckets: &[Bucket]) {
     site.write_aggregator("[[agents]]\nname = \"acme\"\naccounts = [\"*\"]\n").unwrap();
 }
 
-/// Waits until the agent says that so many objects are delivered.
-async fn delivered(site: &Site, agent: &Process, count: u64) {
+/// Waits until the agent says that so many objects are delivered, or in quarantine: some were made damaged.
+async fn settled(site: &Site, agent: &Process, count: u64) {
     let began = Instant::now();
     loop {
-        let now = site.agent_status().map_or(0, |status| status.objects.delivered);
+        let sum =
+            |objects: orgtrail_agent::status::Objects| objects.delivered + objects.quarantined.values().sum::<u64>();
+        let now = site.agent_status().map_or(0, |status| sum(status.objects));
         if now >= count {
             assert_eq!(now, count);
             return;
         }
-        assert!(began.elapsed() < Duration::from_secs(90), "{now} of {count} delivered:\n{}", agent.output());
+        assert!(began.elapsed() < Duration::from_secs(90), "{now} of {count} settled:\n{}", agent.output());
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
@@ -187,10 +189,10 @@ async fn objects_come_by_messages_in_every_dialect_and_a_lost_message_is_made_go
             count += 1;
         }
     }
-    delivered(&site, &agent, count).await;
+    settled(&site, &agent, count).await;
     // In a folder that was listed, for hours.
     buckets[0].put(held).await;
-    delivered(&site, &agent, count + 1).await;
+    settled(&site, &agent, count + 1).await;
     let connection = emulator.connection(&aws.account);
     let queue = open_queue(&aws.queue_url, &connection).await.unwrap();
     emptied(&*queue).await;
@@ -211,8 +213,10 @@ async fn objects_come_by_messages_in_every_dialect_and_a_lost_message_is_made_go
     assert_eq!(messages.get("parked"), None, "{messages:?}");
 
     let mut agent = start(&aws, &site, "orgtrail-agent", "agent.toml");
-    delivered(&site, &agent, count + 2).await;
+    settled(&site, &agent, count + 2).await;
     assert!(agent.stop().unwrap().success(), "{}", agent.output());
+    let quarantined = site.agent_status().unwrap().objects.quarantined;
+    assert_eq!(quarantined.values().sum::<u64>(), manifest.corrupt.len() as u64, "only what was made damaged");
     assert!(aggregator.stop().unwrap().success(), "{}", aggregator.output());
     emptied(&*queue).await;
     site.assert_delivered_exactly(&manifest).unwrap();

@@ -172,7 +172,7 @@ impl Observer for Life {
             return Ok(());
         }
         if let Some(crash) = due(&mut state) {
-            let Some(seed) = crash.torn else {
+            let Some(seed) = crash.torn.filter(|_| !is_atomic(step)) else {
                 self.die(&mut state, &format!("before: {step}"), None);
                 return Err(gone());
             };
@@ -204,6 +204,11 @@ impl Observer for Life {
 /// The status file is written every other second and nothing is read from it: it would take most of the points.
 fn counts(path: &Path) -> bool {
     !path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("status.json"))
+}
+
+/// A name is moved or removed whole or not at all, whatever happens meanwhile.
+fn is_atomic(step: &str) -> bool {
+    matches!(step, "rename into place" | "remove an entry")
 }
 
 /// Files of a megabyte and more were made longer than what is in them: what counts ends at the first long run of zeros.
