@@ -35,5 +35,7 @@ mod testing;
 pub use app::{App, Options};
 pub use checkpoint::Progress;
 pub use config::{Aggregator, Config, DigestKeys, Organization, Selection, Source, SourceKind};
+pub use organizations::{Preview, preview};
 pub use outcome::{NAMED_MAX, Outcome, QuarantinedObject};
 pub use outside::{Outside, World};
+pub use ship::{GreetError, GreetStep, greet};

@@ -8,6 +8,7 @@
 //! last list. That file is written before a change is told: after a crash the same changes are told again.
 
 mod accounts;
+mod preview;
 pub(crate) mod template;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -27,6 +28,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::accounts::{Accounts, Standing};
+pub use self::preview::{Preview, preview};
 use self::template::{Account, Template};
 use crate::checkpoint::Checkpoint;
 use crate::config;

@@ -8,6 +8,7 @@
 //! while the link stands; without a link there is nothing to wait for.
 
 mod answers;
+mod greet;
 mod session;
 mod window;
 
@@ -26,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 
 pub(crate) use self::answers::Answers;
+pub use self::greet::{GreetError, GreetStep, greet};
 use self::session::{End, Session};
 use self::window::Window;
 use crate::config::{self, bytes_within, within};

@@ -7,6 +7,7 @@
 
 pub(crate) mod batches;
 mod pointer;
+pub mod probe;
 mod send;
 mod status;
 mod tally;

@@ -7,6 +7,7 @@ pub mod completeness;
 pub mod config_check;
 pub mod cost;
 pub mod demo;
+pub mod doctor;
 pub mod generate;
 pub mod keys;
 pub mod port;

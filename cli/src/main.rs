@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use orgtrail_cli::{
-    completeness, config_check, cost, demo, keys, quarantine, replay, selectors, state, status, up, validate_logs,
+    completeness, config_check, cost, demo, doctor, keys, quarantine, replay, selectors, state, status, up,
+    validate_logs,
 };
 use orgtrail_service::run::arguments;
 
@@ -47,6 +48,8 @@ enum Verb {
     Replay(Box<replay::Arguments>),
     /// Volume, duplicate trails, requests and what selectors would save.
     Cost(cost::Arguments),
+    /// Walk each hop for real, and name what is missing.
+    Doctor(doctor::Arguments),
     /// Configuration files.
     #[command(subcommand)]
     Config(ConfigVerb),
@@ -92,6 +95,7 @@ fn main() -> ExitCode {
         Verb::Selectors(verb) => selectors::run(verb),
         Verb::Replay(arguments) => replay::run(&arguments),
         Verb::Cost(arguments) => cost::run(&arguments),
+        Verb::Doctor(arguments) => doctor::run(&arguments),
         Verb::Config(ConfigVerb::Check(arguments)) => config_check::run(arguments),
     }
 }

@@ -156,3 +156,12 @@ pub async fn open_store(location: &Location, connection: &Connection) -> Result<
         }
     })
 }
+
+/// The region in which a bucket is found, whatever the connection's own; none for a folder. Fails as the store's first call
+/// would: there is no such bucket, or no credentials.
+pub async fn bucket_region(location: &Location, connection: &Connection) -> Result<Option<String>, Error> {
+    match location {
+        Location::S3 { bucket, prefix } => S3Store::new(bucket, prefix, connection).region().await,
+        Location::File { .. } | Location::EventHistory { .. } => Ok(None),
+    }
+}

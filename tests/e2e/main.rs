@@ -11,6 +11,7 @@ mod crash;
 mod custody;
 mod deploy;
 mod digests;
+mod doctor;
 mod journal;
 mod late;
 mod main_path;

@@ -169,7 +169,7 @@ async fn due(at: Option<Instant>) {
 }
 
 /// A status in words: its code says what to do, its message what happened.
-fn said(status: &tonic::Status) -> String {
+pub(super) fn said(status: &tonic::Status) -> String {
     let code = status.code();
     if status.message().is_empty() { format!("{code}") } else { format!("{}: {code}", status.message()) }
 }

@@ -382,6 +382,11 @@ impl TrailConfig {
         self.home_region.as_deref().or(self.connection.region.as_deref()).unwrap_or("us-east-1")
     }
 
+    /// The trail's ARN, which KMS is given as encryption context.
+    pub fn arn(&self) -> String {
+        self.trail().arn
+    }
+
     /// The trail as delivery sees it.
     pub(crate) fn trail(&self) -> Trail {
         let region = self.home_region();

@@ -95,6 +95,11 @@ impl S3Store {
         self.direct.get_or_try_init(learn).await.ok()?.as_deref()
     }
 
+    /// The region in which the bucket is reached.
+    pub(crate) async fn region(&self) -> Result<Option<String>, Error> {
+        Ok(self.client().await?.config().region().map(|region| region.as_ref().to_owned()))
+    }
+
     /// A client in the bucket's own region.
     async fn connect(&self) -> Result<(Client, SdkConfig), Error> {
         let first = credentials::sdk_config(&self.connection, None).await;
