@@ -13,6 +13,7 @@ mod history;
 mod link;
 mod machine;
 mod organization;
+mod queue;
 mod region;
 mod source;
 mod statement;
@@ -91,21 +92,23 @@ struct Context {
 type Job<'a> = BoxFuture<'a, Vec<Check>>;
 
 impl Context {
-    /// One call: bounded in number and in time.
-    async fn call<T>(
-        &self,
+    /// One call: bounded in number and in time. Boxed at once: an SDK's future is large, and there are many of them.
+    fn call<'a, T: Send + 'a>(
+        &'a self,
         verb: &'static str,
-        subject: &str,
-        call: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Error> {
-        // Nobody closes the semaphore.
-        let _turn = self.turns.acquire().await;
-        // Boxed: an SDK's future is large, and there are many of them.
-        match tokio::time::timeout(self.patience, Box::pin(call)).await {
-            Ok(result) => result,
-            Err(_) => Err(Error::new(ErrorKind::Unavailable, verb, subject)
-                .detail(format!("no answer within {} s", self.patience.as_secs()))),
-        }
+        subject: &'a str,
+        call: impl Future<Output = Result<T, Error>> + Send + 'a,
+    ) -> BoxFuture<'a, Result<T, Error>> {
+        let call = Box::pin(call);
+        Box::pin(async move {
+            // Nobody closes the semaphore.
+            let _turn = self.turns.acquire().await;
+            match tokio::time::timeout(self.patience, call).await {
+                Ok(result) => result,
+                Err(_) => Err(Error::new(ErrorKind::Unavailable, verb, subject)
+                    .detail(format!("no answer within {} s", self.patience.as_secs()))),
+            }
+        })
     }
 
     /// Makes the checks of several things beside each other; in their order.

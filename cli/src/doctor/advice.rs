@@ -71,12 +71,14 @@ fn not_a_policy(error: &Error, scene: &Scene) -> Option<Vec<Advice>> {
 }
 
 /// S3, STS and the others each say it in their own words.
-pub(super) fn is_skewed(code: &str, detail: &str) -> bool {
-    let marks = ["RequestTimeTooSkewed", "Signature expired", "Signature not yet current", "too large"];
-    code == "RequestTimeTooSkewed"
-        || marks[1..3].iter().any(|mark| detail.contains(mark))
-        || (detail.contains(marks[0])
-            || detail.contains("difference between the request time") && detail.contains(marks[3]))
+fn is_skewed(code: &str, detail: &str) -> bool {
+    const WORDS: [&str; 4] = [
+        "RequestTimeTooSkewed",
+        "Signature expired",
+        "Signature not yet current",
+        "difference between the request time and the current time",
+    ];
+    WORDS.iter().any(|words| code == *words || detail.contains(words))
 }
 
 fn missing(scene: &Scene) -> String {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use orgtrail_agent::{DigestKeys, Source, SourceKind};
+use orgtrail_cloud::object_store::ListRequest;
 use orgtrail_cloud::partition::Partition;
 use orgtrail_event::digest::PublicKeys;
 use orgtrail_event::key::Kind;
@@ -11,7 +12,7 @@ use super::check::{Advice, Chain, Check};
 use super::folders::{self, Found};
 use super::region::{Digests, Region, region};
 use super::statement::Wanted;
-use super::{Context, Job, credentials, history, store};
+use super::{Context, Job, credentials, history, queue, store};
 
 const FOLDERS: &str = "list";
 const DIGEST_KEYS: &str = "digest keys";
@@ -39,6 +40,10 @@ pub(super) async fn source(config: &Source, context: &Context) -> Vec<Check> {
         chain.skip_all(&[FOLDERS, "newest", "get"]);
         return chain.end();
     };
+    if config.kind == SourceKind::ExportedLogs {
+        any_file(&place, &mut chain, context).await;
+        return chain.end();
+    }
     let takes = |folder: &orgtrail_event::key::Folder| {
         (config.accounts.is_empty() || config.accounts.contains(&folder.account))
             && (config.regions.is_empty() || config.regions.contains(&folder.region))
@@ -62,9 +67,32 @@ pub(super) async fn source(config: &Source, context: &Context) -> Vec<Check> {
     let (place, keys) = (&place, &keys);
     let jobs = regions.iter().map(|one| Box::pin(region(one, place, keys, connection, context)) as Job<'_>);
     let below = context.all(jobs.collect()).await;
+    if let Some(notifications) = &config.notifications {
+        queue::receive(&notifications.queue, &notifications.connection, &mut chain, context).await;
+    }
     let mut checks = chain.end();
     checks.extend(below);
     checks
+}
+
+/// Exported logs are files of any names: is there one, and can it be read?
+async fn any_file(place: &store::Place, chain: &mut Chain, context: &Context) {
+    let page = context.call("list", "files", place.store.list(&ListRequest::default())).await;
+    let first = match page {
+        Ok(page) => page.objects.into_iter().next(),
+        Err(error) => {
+            chain.fail(FOLDERS, error.to_string(), place.advice(&error, Wanted::list));
+            return chain.skip_all(&["get"]);
+        }
+    };
+    let Some(first) = first else {
+        return chain.warn(FOLDERS, "no file is here", vec![Advice::text("look at `location`")]);
+    };
+    chain.ok(FOLDERS, format!("there are files, the first is {}", first.key));
+    match context.call("get", &first.key, place.store.get(&first.key, u64::MAX)).await {
+        Ok(object) => chain.ok("get", format!("{} bytes", object.bytes.len())),
+        Err(error) => chain.fail("get", error.to_string(), place.advice(&error, Wanted::read)),
+    }
 }
 
 /// What was found, and whose logs are not there.

@@ -22,6 +22,7 @@ pub(super) struct Wanted {
 pub(super) enum Holder {
     Bucket,
     Key,
+    Queue,
     /// Nothing with a policy of its own that could be in the way.
     Account,
 }
@@ -31,6 +32,7 @@ impl Holder {
         match self {
             Self::Bucket => "the bucket's policy",
             Self::Key => "the key's policy",
+            Self::Queue => "the queue's policy",
             Self::Account => "the resource's policy",
         }
     }
