@@ -106,7 +106,7 @@ pub(super) async fn newest(
     for _ in ["year", "month", "day"] {
         let names = children(store, &day, context).await?;
         let dated = |name: &&String| name[day.len()..].trim_end_matches('/').bytes().all(|byte| byte.is_ascii_digit());
-        match names.iter().filter(dated).next_back() {
+        match names.iter().rfind(dated) {
             Some(last) => day.clone_from(last),
             None => return Ok(None),
         }
