@@ -66,7 +66,7 @@ pub(crate) use self::statement::{Named as NamedDigest, Statement};
 use self::transaction::Transaction;
 
 /// How many index lines are worked off in one atomic batch.
-const CHUNK: usize = 4096;
+const CHUNK: usize = 512;
 
 /// What can go wrong. All of it ends the process: to go on without a checkpoint could lose an object.
 #[derive(Debug, thiserror::Error)]
@@ -117,6 +117,8 @@ struct State {
     epoch: Option<u64>,
     delivered_end: u64,
     progress: Progress,
+    /// Changes since the last flush.
+    unflushed: usize,
 }
 
 #[derive(Debug)]
@@ -435,6 +437,8 @@ impl Checkpoint {
         if days.closed_through != before {
             meta.closed_through = days.closed_through;
             batch.insert(open::folder_key(location, path), open::json(meta));
+            // It may be large; see UNFLUSHED_MAX.
+            self.db.flush()?;
             self.db.apply_batch(batch)?;
         }
         Ok(())

@@ -17,6 +17,10 @@ use super::proof::RowId;
 use super::statement::Statement;
 use super::{Error, FolderState, State};
 
+/// Changes between two flushes. sled 0.34 writes its buffers on a few threads that all wait for a lock, which one that waits
+/// for those threads may hold: with more buffers on their way than threads, a burst of changes can stop for ever.
+const UNFLUSHED_MAX: usize = 1024;
+
 pub(super) struct Transaction<'a> {
     tree: &'a sled::Tree,
     pub(super) state: &'a mut State,
@@ -246,7 +250,13 @@ impl<'a> Transaction<'a> {
                 self.batch.insert(open::chain_key(*folder, trail), open::json(chain));
             }
         }
+        // An entry, its place in the index, and its counters.
+        self.state.unflushed += 2 * self.written.len() + self.rows_before.len() + self.chains_changed.len();
         self.tree.apply_batch(self.batch)?;
+        if self.state.unflushed >= UNFLUSHED_MAX {
+            self.tree.flush()?;
+            self.state.unflushed = 0;
+        }
         Ok(())
     }
 
