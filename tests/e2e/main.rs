@@ -19,6 +19,7 @@ mod reference;
 mod replay;
 mod sealing;
 mod selectors;
+mod sources;
 mod trails;
 mod validate;
 mod verbs;
