@@ -54,18 +54,19 @@ fn the_compiled_selection_agrees_with_a_plain_reading_of_the_rules() {
         }
         Ok(())
     };
-    TestRunner::new(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1500) })
-        .run(&strategy, run)
-        .unwrap();
-    // It has something to say only where both outcomes occur.
-    for category in
-        [Category::Management, Category::Data, Category::NetworkActivity, Category::Insight, Category::Aggregated]
-    {
-        for kept in [true, false] {
-            let seen = outcomes.borrow().get(&(category.clone(), kept)).copied().unwrap_or(0);
-            assert!(seen > 10, "{category:?} kept {kept}: {seen} of {:?}", outcomes.borrow());
+    let categories =
+        [Category::Management, Category::Data, Category::NetworkActivity, Category::Insight, Category::Aggregated];
+    let all = || categories.iter().flat_map(|category| [(category.clone(), true), (category.clone(), false)]);
+    let often = |outcome| outcomes.borrow().get(&outcome).is_some_and(|seen| *seen > 10);
+    // It has something to say only where both outcomes occur, and some are rare.
+    for _ in 0..5 {
+        let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1500) };
+        TestRunner::new(config).run(&strategy, &run).unwrap();
+        if all().all(often) {
+            return;
         }
     }
+    panic!("seldom seen: {:?}", outcomes.borrow());
 }
 
 proptest! {
