@@ -17,7 +17,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use orgtrail_cloud::Error;
-use orgtrail_cloud::object_store::{ListPage, ListRequest};
+use orgtrail_cloud::object_store::{ListPage, ListRequest, PAGE_MAX};
 use orgtrail_event::key::Folder;
 use orgtrail_service::clock::Clock;
 use orgtrail_service::config::{Check, Problems};
@@ -31,7 +31,7 @@ pub(crate) use self::schedule::{Inputs, Stage};
 pub(crate) use self::wakes::{Wake, Wakes};
 use crate::checkpoint::{self, Checkpoint, FolderId, RowKey};
 use crate::config::{count_within, within};
-use crate::intake::{self, Closed};
+use crate::intake::{self, Closed, Places};
 use crate::limits::Ended;
 use crate::metrics::Metrics;
 use crate::object::{Lane, Source, SourceFolder};
@@ -197,22 +197,24 @@ pub(crate) struct Context {
 
 impl Context {
     /// One page of a listing. Asks when the source may be asked, and, where objects of `folder` are listed, when the
-    /// intake has room for them. A source or folder that is held back does not hold the others back: a place among the
-    /// requests under way is had around the request only.
+    /// intake has room for them; the places come with the page. A source or folder that is held back does not hold the
+    /// others back: a place among the requests under way is had around the request only.
     pub(crate) async fn list(
         &self,
         source: &Source,
         folder: Option<&SourceFolder>,
         request: &ListRequest,
-    ) -> Result<Result<ListPage, Error>, Closed> {
-        let turn = loop {
+    ) -> Result<(Result<ListPage, Error>, Option<Places>), Closed> {
+        let (turn, mut places) = loop {
             if let Some(folder) = folder {
                 self.out.room(folder, Lane::Live).await?;
             }
             source.limits.request().await;
             let turn = self.lists.acquire().await.map_err(|_| Closed)?;
-            if folder.is_none_or(|folder| self.out.has_room(folder, Lane::Live)) {
-                break turn;
+            match folder.map(|folder| self.out.places(folder, Lane::Live, PAGE_MAX)) {
+                None => break (turn, None),
+                Some(Some(places)) => break (turn, Some(places)),
+                Some(None) => {}
             }
         };
         let began = Instant::now();
@@ -221,7 +223,10 @@ impl Context {
         let ended = page.as_ref().map_or_else(|error| Ended::by(error.kind()), |_| Ended::Answered);
         source.limits.listed(began, ended, source.store.refusals());
         self.metrics.request("list", page.as_ref().map_or_else(|error| error.kind().as_str(), |_| "ok"));
-        Ok(page)
+        if let Some(places) = &mut places {
+            places.shrink_to(page.as_ref().map_or(0, |page| page.objects.len()));
+        }
+        Ok((page, places))
     }
 }
 

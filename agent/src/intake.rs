@@ -6,8 +6,8 @@
 //!
 //! **Bounds.** A key may add while it has fewer objects here than `objects_per_key`, and fewer than there are free places
 //! in its lane. So those that have much are held back first: of n noisy keys each gets one part in n + 1 of the places, and
-//! one part stays free for all others. A listing asks for room before its request and then puts down the whole page; that
-//! much goes beyond a bound, once for every request under way.
+//! one part stays free for all others. A listing takes places for a whole page before its request, which may go beyond the
+//! bounds by that page, and gives back what it does not need. So places are taken before anything is claimed or held.
 //!
 //! In memory only. An object that is dropped here, at the end or by a `send` that is cancelled, gives its claim back.
 
@@ -83,6 +83,8 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     queue: Queue<ObjectRef>,
+    /// Places that listings have taken for what they will name, in the live lane and in the other.
+    taken: [usize; 2],
     senders: usize,
     closed: bool,
     /// Senders that wait for room, by what they wait to put in; of backfills if true.
@@ -101,8 +103,12 @@ impl Shared {
     }
 
     fn has_room(&self, state: &State, lane: Lane, flow: &FlowKey) -> bool {
-        let free = self.bounds.objects.saturating_sub(state.queue.len(lane));
-        state.queue.waiting(lane, flow) < self.bounds.objects_per_key.min(free)
+        state.queue.waiting(lane, flow) < self.bounds.objects_per_key.min(self.free(state, lane))
+    }
+
+    fn free(&self, state: &State, lane: Lane) -> usize {
+        let taken = state.taken[usize::from(lane.is_backfill())];
+        self.bounds.objects.saturating_sub(state.queue.len(lane) + taken)
     }
 
     fn push(&self, state: &mut State, object: ObjectRef) {
@@ -117,8 +123,8 @@ impl Shared {
         if state.held_back.is_empty() {
             return;
         }
-        if state.queue.len(lane) + 1 == self.bounds.objects {
-            state.held_back.drain().for_each(|(_, senders)| senders.notify_waiters());
+        if self.free(state, lane) == 1 {
+            state.wake_all();
         } else if self.has_room(state, lane, flow)
             && let Some(senders) = state.held_back.remove(&(lane.is_backfill(), flow.clone()))
         {
@@ -128,6 +134,10 @@ impl Shared {
 }
 
 impl State {
+    fn wake_all(&mut self) {
+        self.held_back.drain().for_each(|(_, senders)| senders.notify_waiters());
+    }
+
     /// The future hears of everything from now on, also before it is polled.
     fn wait(&mut self, lane: Lane, flow: &FlowKey) -> OwnedNotified {
         Arc::clone(self.held_back.entry((lane.is_backfill(), flow.clone())).or_default()).notified_owned()
@@ -157,8 +167,7 @@ impl Sender {
         Ok(())
     }
 
-    /// Waits until the folder's key has room. Ask before a listing's request, and again where the request itself had to
-    /// wait: see [`Sender::has_room`].
+    /// Waits until the folder's key has room.
     pub(crate) async fn room(&self, folder: &SourceFolder, lane: Lane) -> Result<(), Closed> {
         loop {
             let room = {
@@ -175,24 +184,56 @@ impl Sender {
         }
     }
 
-    /// Whether the folder's key has room now.
-    pub(crate) fn has_room(&self, folder: &SourceFolder, lane: Lane) -> bool {
-        self.0.has_room(&self.0.lock(), lane, &folder.flow)
+    /// Takes places for a page of so many objects, if the folder's key has room now.
+    pub(crate) fn places(&self, folder: &SourceFolder, lane: Lane, objects: usize) -> Option<Places> {
+        let mut state = self.0.lock();
+        let has_room = self.0.has_room(&state, lane, &folder.flow);
+        has_room.then(|| {
+            state.taken[usize::from(lane.is_backfill())] += objects;
+            Places { intake: Arc::clone(&self.0), lane, objects }
+        })
+    }
+}
+
+/// Places for what one page of a listing will name; given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Places {
+    intake: Arc<Shared>,
+    lane: Lane,
+    objects: usize,
+}
+
+impl Places {
+    /// Gives back what is not needed for so many objects.
+    pub(crate) fn shrink_to(&mut self, objects: usize) {
+        let surplus = self.objects.saturating_sub(objects);
+        self.objects -= surplus;
+        let mut state = self.intake.lock();
+        state.taken[usize::from(self.lane.is_backfill())] -= surplus;
+        if surplus > 0 && self.intake.free(&state, self.lane) > 0 {
+            state.wake_all();
+        }
     }
 
-    /// Puts in what one page of a listing named, without waiting: there was room before the page was asked for.
-    pub(crate) fn send_page(&self, objects: Vec<ObjectRef>) -> Result<(), Closed> {
+    /// Puts in what the page named.
+    pub(crate) fn put(self, objects: Vec<ObjectRef>) -> Result<(), Closed> {
         {
-            let mut state = self.0.lock();
+            let mut state = self.intake.lock();
             if state.closed {
                 return Err(Closed);
             }
             for object in objects {
-                self.0.push(&mut state, object);
+                self.intake.push(&mut state, object);
             }
         }
-        self.0.arrived.notify_one();
+        self.intake.arrived.notify_one();
         Ok(())
+    }
+}
+
+impl Drop for Places {
+    fn drop(&mut self) {
+        self.shrink_to(0);
     }
 }
 
@@ -274,7 +315,7 @@ impl Drop for Receiver {
         let queue = {
             let mut state = self.0.lock();
             state.closed = true;
-            state.held_back.drain().for_each(|(_, senders)| senders.notify_waiters());
+            state.wake_all();
             std::mem::take(&mut state.queue)
         };
         // Outside the lock: every object gives a claim back.

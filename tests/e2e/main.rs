@@ -15,6 +15,7 @@ mod doctor;
 mod journal;
 mod late;
 mod main_path;
+mod memory;
 mod reference;
 mod replay;
 mod sealing;

@@ -41,7 +41,7 @@ pub(super) async fn poll(context: Arc<Context>, folder: Arc<SourceFolder>) -> an
     let mut newest = closed.and_then(end_of);
     loop {
         let page = context.list(&folder.source, Some(&folder), &request).await;
-        let Ok(page) = page else { return Ok(Polled::Closed) };
+        let Ok((page, Some(places))) = page else { return Ok(Polled::Closed) };
         let page = match page {
             Ok(page) => page,
             Err(error) => {
@@ -65,7 +65,7 @@ pub(super) async fn poll(context: Arc<Context>, folder: Arc<SourceFolder>) -> an
         if !objects.is_empty() && folder.is_failing() {
             return Ok(Polled::Failed);
         }
-        if context.out.send_page(objects).is_err() {
+        if places.put(objects).is_err() {
             return Ok(Polled::Closed);
         }
         for object in others {

@@ -246,7 +246,7 @@ async fn children(source: &Source, prefix: &str, context: &Context) -> Result<Ve
     let mut request = ListRequest { prefix: prefix.to_owned(), delimiter: true, ..ListRequest::default() };
     let mut children = Vec::new();
     loop {
-        let Ok(page) = context.list(source, None, &request).await else { return Ok(children) };
+        let Ok((page, _)) = context.list(source, None, &request).await else { return Ok(children) };
         let page = page?;
         children.extend(page.common_prefixes);
         match page.next {

@@ -91,7 +91,10 @@ impl Bench {
         let shared = Shared::new(config, checkpoint, aside, clock, health, metrics, Patience::None);
         let (tx, rx) = intake::channel(intake::Bounds { objects: 1_000_000, objects_per_key: 1_000_000 });
         let (out, mut fetched) = mpsc::channel(64);
-        tx.send_page(objects).unwrap();
+        if let Some(first) = objects.first() {
+            let folder = Arc::clone(&first.folder);
+            tx.places(&folder, Lane::Live, objects.len()).unwrap().put(objects).unwrap();
+        }
         drop(tx);
         let run = Stage::new(shared, budget, rx, out).run(CancellationToken::new());
         let collect = async {

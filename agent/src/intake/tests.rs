@@ -118,9 +118,14 @@ async fn nobody_waits_for_ever_when_pages_have_taken_every_place() {
     let (sender, mut receiver) = channel(Bounds { objects: 4, objects_per_key: 100 });
     let quiet = bench.object(QUIET);
     let page = (0..10).map(|_| bench.object(NOISY)).collect();
-    sender.room(&quiet.folder, Lane::Live).await.unwrap();
-    sender.send_page(page).unwrap();
-    assert!(!sender.has_room(&quiet.folder, Lane::Live));
+    let noisy = bench.object(NOISY).folder;
+    let mut places = sender.places(&noisy, Lane::Live, 1000).unwrap();
+    assert!(sender.places(&quiet.folder, Lane::Live, 1000).is_none(), "one page at a time goes beyond the bound");
+    let mut other = Box::pin(sender.room(&quiet.folder, Lane::Live));
+    assert!(is_waiting(&mut other).await);
+    places.shrink_to(2);
+    other.await.unwrap();
+    places.put(page).unwrap();
     let mut waiting = Box::pin(sender.send(quiet));
     for left in (4..10).rev() {
         assert!(is_waiting(&mut waiting).await, "{left}");
@@ -167,6 +172,5 @@ async fn without_a_receiver_every_claim_goes_back_and_nobody_waits() {
     assert!(is_waiting(&mut send).await && is_waiting(&mut room).await);
     drop(receiver);
     assert_eq!((send.await, room.await), (Err(Closed), Err(Closed)));
-    assert_eq!(sender.send_page(Vec::new()), Err(Closed));
     assert_eq!(bench.free(), 4);
 }
