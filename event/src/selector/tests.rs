@@ -61,7 +61,7 @@ fn the_compiled_selection_agrees_with_a_plain_reading_of_the_rules() {
     // It has something to say only where both outcomes occur, and some are rare.
     for _ in 0..5 {
         let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1500) };
-        TestRunner::new(config).run(&strategy, &run).unwrap();
+        TestRunner::new(config).run(&strategy, run).unwrap();
         if all().all(often) {
             return;
         }
