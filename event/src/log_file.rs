@@ -282,7 +282,9 @@ impl<'a> Reader<'a> {
         let Some(end) = self.scanner.element_end(self.json, start) else { return self.rest(start, reason) };
         self.at = end;
         self.state = State::Separator;
-        let len = self.json[start..end].trim_ascii_end().len();
+        // Only what JSON calls blank: a form feed, say, belongs to what is bad.
+        let last = self.json[start..end].iter().rposition(|byte| !b" \t\r\n".contains(byte));
+        let len = last.map_or(0, |last| last + 1);
         Item::Bad(BadRecord { offset: start, len, reason })
     }
 

@@ -284,6 +284,14 @@ proptest! {
     }
 }
 
+#[test]
+fn a_form_feed_is_no_blank_and_belongs_to_the_bad_stretch() {
+    covers(b"{\"Records\":[\x0c,");
+    let items: Vec<_> = read(b"{\"Records\":[\x0c,{}]}", &Limits::default()).unwrap().collect();
+    let Item::Bad(bad) = &items[0] else { panic!("{items:?}") };
+    assert_eq!((bad.offset, bad.len), (12, 1));
+}
+
 /// Every range lies in the file and behind the one before, and between them is nothing but brackets, commas and blanks.
 fn covers(json: &[u8]) {
     let limits = Limits { depth_max: 5, record_bytes_max: 60 };
