@@ -6,7 +6,8 @@
 //! On a crash: an object is written under a hidden name, synced and renamed, so a cut-off put leaves the old state and at
 //! most one hidden file, which listings pass over and nothing else reads. Metadata is written before its object (after it
 //! with `if_absent`); a crash between the two leaves metadata without an object, the old object with the new metadata, or
-//! with `if_absent` an object without metadata, until the put is repeated.
+//! with `if_absent` an object without metadata, until the put is repeated: it still says that the object is there, and
+//! gives it what the first one left out.
 //! Calls that are dropped half-way still run to their end on their own thread.
 //!
 //! What a bucket can and a folder can't: keys with empty, `.` or `..` parts, or a key that is also the folder of another,
@@ -208,14 +209,20 @@ fn write_object(path: &Path, bytes: &[u8], metadata: &BTreeMap<String, String>, 
     }
     let folder = folder_of(path)?;
     create_folder(folder)?;
-    if if_absent && path.exists() {
-        return Err(io::ErrorKind::AlreadyExists.into());
-    }
     let beside = metadata_path(path)?;
     let place_metadata = || match metadata.is_empty() {
         true => Ok(()),
         false => fs::rename(write_unfinished(folder, &serde_json::to_vec(metadata)?)?, &beside),
     };
+    if if_absent && path.exists() {
+        // A put of the same object that ended half-way: a digest without its signature would stay one for ever.
+        let same = || Ok::<_, io::Error>(read_file(path, bytes.len() as u64)?.is_some_and(|(_, there)| there == bytes));
+        if !metadata.is_empty() && !beside.exists() && same()? {
+            place_metadata()?;
+            sync_folder(folder)?;
+        }
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
     let unfinished = write_unfinished(folder, bytes)?;
     if if_absent {
         // A link fails where the name is taken; a rename would replace it. Metadata waits until it is known who won.

@@ -81,6 +81,28 @@ async fn unfinished_writes_and_links_to_folders_are_no_objects() {
     assert_eq!(page.common_prefixes, ["day/"], "a bucket has no empty folders");
 }
 
+/// Killed between an object and its metadata, then started again: a digest whose signature is missing is no digest.
+#[tokio::test]
+async fn a_repeated_put_completes_one_that_ended_before_its_metadata() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = LocalStore::new(dir.path());
+    let signed = |by: &str| PutOptions {
+        metadata: BTreeMap::from([("signature".into(), by.into())]),
+        if_absent: true,
+        ..put_options()
+    };
+    let metadata = async |key| store.get(key, 10).await.unwrap().metadata.get("signature").cloned();
+    for key in ["same", "other"] {
+        fs::write(dir.path().join(key), key).unwrap();
+        let error = store.put(key, Bytes::from_static(b"same"), &signed("first")).await.unwrap_err();
+        assert_eq!(error.kind(), &ErrorKind::AlreadyExists, "{key}");
+    }
+    assert_eq!(metadata("same").await.as_deref(), Some("first"));
+    assert_eq!(metadata("other").await, None, "it is another's object");
+    store.put("same", Bytes::from_static(b"same"), &signed("second")).await.unwrap_err();
+    assert_eq!(metadata("same").await.as_deref(), Some("first"), "what is whole stays as it is");
+}
+
 /// Random trees against the fake, with pages of every small size: order, pruning and tokens at once.
 #[tokio::test]
 async fn listing_agrees_with_a_bucket_on_random_trees() {
