@@ -10,7 +10,6 @@
 
 mod feed;
 pub mod job;
-pub mod jobs;
 mod range;
 
 use std::collections::HashSet;
@@ -22,6 +21,7 @@ use anyhow::Context as _;
 use orgtrail_cloud::object_store::ObjectStore;
 use orgtrail_service::clock::Clock;
 use orgtrail_service::health::Health;
+use orgtrail_service::jobs::{self, Jobs};
 use orgtrail_service::workers::Workers;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -29,7 +29,6 @@ use tokio_util::sync::CancellationToken;
 use crate::ingest::Scanners;
 use crate::journal::{self, Journal, Seq};
 use job::{Job, JobSummary, State};
-use jobs::Jobs;
 
 /// The part of health that a replay degrades that gets no further.
 const PART: &str = "replay";
@@ -66,7 +65,7 @@ pub(crate) struct Parts {
 /// See the module's description.
 pub(crate) struct Replays {
     parts: Parts,
-    jobs: Jobs,
+    jobs: Jobs<Job>,
     /// Payload bytes of which a replay leaves half to the agents.
     capacity: u64,
     /// Jobs that are over; their files are not read again.
@@ -154,32 +153,11 @@ impl Replays {
     /// The oldest job that isn't over.
     async fn next(&mut self) -> Result<Option<Job>, jobs::Error> {
         let mut over = std::mem::take(&mut self.over);
-        let (over, mut waiting) = self
-            .blocking(move |jobs| {
-                let mut waiting = Vec::new();
-                let ids = jobs.ids()?;
-                over.retain(|id| ids.contains(id));
-                for id in ids {
-                    if over.contains(&id) {
-                        continue;
-                    }
-                    match jobs.read(&id) {
-                        Ok(job) if !job.state.is_over() => waiting.push(job),
-                        Ok(_) => drop(over.insert(id)),
-                        Err(jobs::Error::NotFound(_)) => {}
-                        Err(error) => {
-                            tracing::warn!(replay.id = id, error = %error, "a replay's file is passed over");
-                            over.insert(id);
-                        }
-                    }
-                }
-                Ok((over, waiting))
-            })
-            .await?;
+        let found = self.blocking(move |jobs| jobs.waiting(&mut over).map(|waiting| (over, waiting))).await;
+        let (over, waiting) = found?;
         self.over = over;
-        waiting.sort_by(|a, b| (b.requested_at, &b.id).cmp(&(a.requested_at, &a.id)));
-        self.board.set(waiting.iter().rev().map(Job::summary).collect());
-        Ok(waiting.pop())
+        self.board.set(waiting.iter().map(Job::summary).collect());
+        Ok(waiting.into_iter().next())
     }
 
     /// Takes a job to its end, or as far as it gets.
@@ -291,7 +269,7 @@ impl Replays {
     /// Files are small, but storage stays off the async threads.
     async fn blocking<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Jobs) -> Result<T, jobs::Error> + Send + 'static,
+        work: impl FnOnce(&Jobs<Job>) -> Result<T, jobs::Error> + Send + 'static,
     ) -> Result<T, jobs::Error> {
         let jobs = self.jobs.clone();
         let done = tokio::task::spawn_blocking(move || work(&jobs)).await;

@@ -16,8 +16,8 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use orgtrail_aggregator::Config;
 use orgtrail_aggregator::replay::job::{Job, State};
-use orgtrail_aggregator::replay::jobs::Jobs;
 use orgtrail_service::clock;
+use orgtrail_service::jobs::{self, Jobs};
 use orgtrail_service::run::Exit;
 use orgtrail_service::state_dir::is_running;
 
@@ -177,12 +177,12 @@ fn destination(config: &Config, trail: &str, given: Option<&str>) -> anyhow::Res
     }
 }
 
-fn find<'c>(aggregators: &'c [Config], id: &str) -> anyhow::Result<(Jobs, &'c Config, Job)> {
+fn find<'c>(aggregators: &'c [Config], id: &str) -> anyhow::Result<(Jobs<Job>, &'c Config, Job)> {
     for config in aggregators {
         let jobs = Jobs::of(&config.state_dir);
         match jobs.read(id) {
             Ok(job) => return Ok((jobs, config, job)),
-            Err(orgtrail_aggregator::replay::jobs::Error::NotFound(_)) => {}
+            Err(jobs::Error::NotFound { .. }) => {}
             Err(error) => return Err(error.into()),
         }
     }
@@ -192,7 +192,7 @@ fn find<'c>(aggregators: &'c [Config], id: &str) -> anyhow::Result<(Jobs, &'c Co
 fn list(aggregators: &[Config], json: bool) -> anyhow::Result<Exit> {
     let (mut jobs, mut damaged) = (Vec::new(), false);
     for config in aggregators {
-        for job in Jobs::of(&config.state_dir).list()? {
+        for job in Jobs::<Job>::of(&config.state_dir).list()? {
             match job {
                 Ok(job) => jobs.push(job),
                 Err(error) => {
@@ -228,7 +228,7 @@ fn list(aggregators: &[Config], json: bool) -> anyhow::Result<Exit> {
 }
 
 /// Waits for the job's end, with a progress bar.
-fn follow(jobs: &Jobs, config: &Config, mut job: Job, json: bool) -> anyhow::Result<Exit> {
+fn follow(jobs: &Jobs<Job>, config: &Config, mut job: Job, json: bool) -> anyhow::Result<Exit> {
     let bar = bar();
     let mut down = 0;
     while !job.state.is_over() {

@@ -11,6 +11,7 @@ pub mod disk;
 pub mod durable;
 pub mod health;
 pub mod http;
+pub mod jobs;
 pub mod quarantine;
 pub mod run;
 pub mod shape;

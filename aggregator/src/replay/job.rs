@@ -1,7 +1,7 @@
 //! A replay as it is asked for, worked on and remembered: one JSON document.
 
 use jiff::Timestamp;
-use ring::rand::{SecureRandom, SystemRandom};
+use orgtrail_service::jobs;
 use serde::{Deserialize, Serialize};
 
 /// Objects that are named when they could not be delivered again; all are counted.
@@ -126,6 +126,23 @@ pub struct JobSummary {
     pub waits_for: Option<String>,
 }
 
+impl jobs::Job for Job {
+    const KIND: &'static str = "replay";
+    const WORKER: &'static str = "aggregator";
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn requested_at(&self) -> Timestamp {
+        self.requested_at
+    }
+
+    fn finished_at(&self) -> Option<Timestamp> {
+        self.finished_at
+    }
+}
+
 impl State {
     /// Whether nothing will change any more.
     pub fn is_over(self) -> bool {
@@ -144,11 +161,8 @@ impl Job {
         (from, to): (Timestamp, Timestamp),
         now: Timestamp,
     ) -> std::io::Result<Self> {
-        let mut bytes = [0; 4];
-        let drawn = SystemRandom::new().fill(&mut bytes);
-        drawn.map_err(|_| std::io::Error::other("no random numbers on this machine"))?;
         Ok(Self {
-            id: format!("{:08x}", u32::from_be_bytes(bytes)),
+            id: jobs::new_id()?,
             trail: trail.to_owned(),
             destination: destination.to_owned(),
             from,

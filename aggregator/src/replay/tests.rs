@@ -19,7 +19,7 @@ const HOUR: &str = "AWSLogs/111122223333/CloudTrail/us-east-1/2026/03/01/1111222
 struct Running {
     store: FakeStore,
     journal: Journal,
-    jobs: Jobs,
+    jobs: Jobs<Job>,
     board: Board,
     cancel: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
