@@ -28,7 +28,7 @@ use crate::outside::{Outside, World};
 use crate::quarantine::{Aside, Retries};
 use crate::report::Reporter;
 use crate::status::Status;
-use crate::{batch, completeness, discover, fetch, intake, notify, organizations, ship};
+use crate::{backfill, batch, completeness, discover, fetch, intake, notify, organizations, ship};
 
 /// The program, in locks, status and logs.
 const PROCESS: &str = "orgtrail-agent";
@@ -71,6 +71,7 @@ pub struct App {
     /// As many as the configuration has, in its order.
     organizations: Vec<Arc<dyn Organization>>,
     board: organizations::Board,
+    backfills: backfill::Board,
     route: ship::Route,
     http: Server,
     health: Health,
@@ -132,6 +133,7 @@ impl App {
             opener,
             organizations,
             board: organizations::Board::default(),
+            backfills: backfill::Board::default(),
             route,
             http,
             health,
@@ -238,6 +240,7 @@ impl App {
         let (completeness, compared) =
             completeness::Stage::new(report.clone(), options.once, Arc::clone(&context), completeness_aside);
         let (consumers, notifications) = self.consumers(&context);
+        let backfills = self.backfills(&context);
         let (changes_tx, changes) = mpsc::channel(CHANGES_WAITING);
         let inputs = discover::Inputs { epochs, changes, awaited: self.organizations.len() };
         let (discover, found) =
@@ -250,6 +253,9 @@ impl App {
         self.follow_organizations(&mut tasks, &folders, &changes_tx)?;
         for consumer in consumers {
             tasks.spawn("notifications", consumer.run(stop.clone()));
+        }
+        if let Some(backfills) = backfills {
+            tasks.spawn("backfills", Arc::new(backfills).run(stop.clone()));
         }
         tasks.spawn("retries", retries.run(stop.clone()));
         tasks.spawn("fetch", fetch.run(stop.clone()));
@@ -306,6 +312,14 @@ impl App {
         notify::consumers(queues, &self.sources, context, &parking, &metrics)
     }
 
+    /// A run with `once` takes what is live and ends; backfills wait for one that stays.
+    fn backfills(&self, context: &Arc<discover::Context>) -> Option<backfill::Stage> {
+        let at_once = (self.config.discover.list_concurrency, self.config.fetch.concurrency);
+        let stage =
+            || backfill::Stage::new(Arc::clone(context), self.state_dir.path(), self.backfills.clone(), at_once);
+        (!self.options.once).then(stage)
+    }
+
     fn reporter(
         &self,
         folders: discover::Folders,
@@ -325,6 +339,7 @@ impl App {
             clock: Arc::clone(&self.options.clock),
             completeness,
             organizations: self.board.clone(),
+            backfills: self.backfills.clone(),
         }
     }
 }

@@ -31,13 +31,17 @@
 mod again;
 mod chain;
 mod claim;
+mod close;
 mod days;
 mod entry;
 mod flush;
+mod join;
 mod ledger;
 mod named;
 mod open;
+mod past;
 mod proof;
+mod spans;
 mod statement;
 mod transaction;
 
@@ -60,8 +64,11 @@ use self::entry::{Entry, cut_reason, etag_hash};
 pub(crate) use self::entry::{EntryKey, FolderId, State as Standing};
 pub use self::ledger::Progress;
 pub(crate) use self::ledger::{Ledger, Row, RowKey};
+pub(crate) use self::past::{Taken, Untaken};
 use self::proof::Proofs;
 pub(crate) use self::proof::{Differing, RowId, Take, Wanted};
+use self::spans::Past;
+pub(crate) use self::spans::Span;
 pub(crate) use self::statement::{Named as NamedDigest, Statement};
 use self::transaction::Transaction;
 
@@ -136,6 +143,13 @@ struct FolderState {
     holds_digests: bool,
 }
 
+impl FolderState {
+    /// Whether the day's objects leave no entries once they are settled.
+    fn is_closed(&self, day: Date) -> bool {
+        self.days.is_closed(day) && self.meta.past.open.get(day).is_none()
+    }
+}
+
 impl Checkpoint {
     /// Opens the checkpoint in `dir`, making it where there is none. Objects that come up to `lateness` after their day
     /// are taken.
@@ -171,9 +185,11 @@ impl Checkpoint {
         let index = state.folders.len();
         let id = u32::try_from(index).map_err(|_| Error::Damaged("the list of folders".into()))?;
         let closed_through = from.and_then(|from| from.yesterday().ok());
-        let meta = FolderMeta { id, closed_through, from, account: account.into(), region: region.into() };
+        let (account, region) = (account.to_owned(), region.to_owned());
+        let past = Past::default();
+        let meta = FolderMeta { id, closed_through, from, account: account.clone(), region: region.clone(), past };
         self.db.insert(open::folder_key(&at.0, &at.1), open::json(&meta))?;
-        let row = state.row(RowKey { location: at.0.clone(), account: account.into(), region: region.into() });
+        let row = state.row(RowKey { location: at.0.clone(), account, region });
         let holds_digests = state.note_digests(path, row, FolderId(id));
         let days = Days::new(closed_through);
         state.folders.push(FolderState {
@@ -219,11 +235,13 @@ impl Checkpoint {
                 Choice::Skip => claimed.new += 1,
                 Choice::New { resolves, expected } => {
                     claimed.new += 1;
-                    claimed.taken.push((listed, Claim::new(key, resolves, expected, &self.held)));
+                    let claim = tx.claimed(key, resolves, expected, &self.held);
+                    claimed.taken.push((listed, claim));
                 }
                 // It may have been taken out of quarantine before whatever ended its last attempt.
                 Choice::Again { expected } => {
-                    claimed.taken.push((listed, Claim::new(key, true, expected, &self.held)));
+                    let claim = tx.claimed(key, true, expected, &self.held);
+                    claimed.taken.push((listed, claim));
                 }
             }
         }
@@ -402,46 +420,6 @@ impl Checkpoint {
     pub(crate) fn watched(&self) -> Watched {
         let state = lock(&self.state);
         Watched { folders: state.folders.len(), days_open: state.folders.iter().map(|folder| folder.days.len()).sum() }
-    }
-
-    /// Closes days from the oldest on while the rule allows; each in one atomic batch.
-    fn close_days(&self, state: &mut State, folder: FolderId) -> Result<(), Error> {
-        let index = folder.0 as usize;
-        if state.folders[index].stays_open {
-            return Ok(());
-        }
-        let row = state.folders[index].row;
-        let through = if state.folders[index].holds_digests { None } else { state.looked_through(row) };
-        let before = state.folders[index].days.closed_through;
-        let mut batch = sled::Batch::default();
-        let mut unlisted = 0;
-        while let Some(day) = state.folders[index].days.closable(self.lateness, through) {
-            let covered = !state.folders[index].holds_digests && state.is_covered(row, day);
-            for line in self.db.scan_prefix(open::day_entries(folder, day)) {
-                let line = line?;
-                unlisted += u64::from(covered && open::entry(&line)?.1.is_done_unlisted());
-                batch.remove(line.0);
-            }
-            state.folders[index].days.close(day);
-        }
-        let FolderState { location, path, meta, days, .. } = &mut state.folders[index];
-        if let Some(through) = days.empty_through(self.lateness) {
-            days.closed_through = Some(through);
-        }
-        if unlisted > 0 {
-            tracing::warn!(folder.path = path, objects = unlisted, "log files that no verified digest lists");
-            let Row { key, ledger, .. } = &mut state.rows[row];
-            ledger.unlisted += unlisted;
-            batch.insert(open::row_key(key), open::json(ledger));
-        }
-        if days.closed_through != before {
-            meta.closed_through = days.closed_through;
-            batch.insert(open::folder_key(location, path), open::json(meta));
-            // It may be large; see UNFLUSHED_MAX.
-            self.db.flush()?;
-            self.db.apply_batch(batch)?;
-        }
-        Ok(())
     }
 
     fn tell(&self, state: &State) {

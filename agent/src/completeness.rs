@@ -23,7 +23,7 @@ use crate::checkpoint::{Checkpoint, Differing, Listed, Named as Claimed, RowId, 
 use crate::config::within;
 use crate::discover::{Context, Wake};
 use crate::fetch::{HASH_DIFFERS, hash_differs};
-use crate::object::{Lane, Named, ObjectRef, SourceFolder};
+use crate::object::{Named, ObjectRef, SourceFolder};
 use crate::quarantine::Aside;
 use crate::status::{Completeness, Proved};
 
@@ -196,7 +196,7 @@ impl Stage {
         let claimed = blocking(move || Ok(checkpoint.claim_named(id, object, expected)?)).await?;
         if let Claimed::Taken(Listed { key, size, etag, last_modified, .. }, claim) = claimed {
             tracing::info!(object.key = key, "a digest names an object that no listing has named; fetching it");
-            let (stamp, lane) = (named.stamp, Lane::Live);
+            let (stamp, lane) = (named.stamp, claim.lane);
             let object = ObjectRef { folder, key, size, etag, last_modified, stamp, lane, claim };
             // When nobody takes it, the process is ending, and the claim goes back.
             if self.context.out.send(object).await.is_err() {

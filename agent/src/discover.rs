@@ -27,11 +27,13 @@ use serde::Deserialize;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
+pub(crate) use self::poll::{key_before, listed};
 pub(crate) use self::schedule::{Inputs, Stage};
 pub(crate) use self::wakes::{Wake, Wakes};
 use crate::checkpoint::{self, Checkpoint, FolderId, RowKey};
 use crate::config::{count_within, within};
-use crate::intake::{self, Closed, Places};
+pub(crate) use crate::intake::Closed;
+use crate::intake::{self, Places};
 use crate::limits::Ended;
 use crate::metrics::Metrics;
 use crate::object::{Lane, Source, SourceFolder};
@@ -101,6 +103,8 @@ pub(crate) struct Folders {
     watched: Arc<RwLock<HashMap<FolderId, Arc<SourceFolder>>>>,
     /// By location.
     sources: Arc<RwLock<BTreeMap<String, Arc<Source>>>>,
+    /// Locations of which a whole walk has ended, and all it found is watched.
+    walked: Arc<RwLock<BTreeSet<String>>>,
     wakes: Wakes,
 }
 
@@ -138,6 +142,20 @@ impl Folders {
 
     fn remove_source(&self, location: &str) {
         self.sources.write().unwrap_or_else(PoisonError::into_inner).remove(location);
+    }
+
+    /// Whether all folders of the source are known that were there when it was walked first.
+    pub(crate) fn is_walked(&self, location: &str) -> bool {
+        self.walked.read().unwrap_or_else(PoisonError::into_inner).contains(location)
+    }
+
+    fn note_walked(&self, location: &str) {
+        self.walked.write().unwrap_or_else(PoisonError::into_inner).insert(location.to_owned());
+    }
+
+    /// All folders that are watched.
+    pub(crate) fn all(&self) -> Vec<Arc<SourceFolder>> {
+        self.read().values().cloned().collect()
     }
 
     /// What is known of each place, and of each source by its location.

@@ -5,6 +5,7 @@
 //! duplicates or delivering: those are the aggregator's. The agent stays small, as it runs in other people's accounts.
 
 mod app;
+pub mod backfill;
 mod batch;
 mod checkpoint;
 mod completeness;

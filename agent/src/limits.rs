@@ -87,14 +87,14 @@ pub(crate) struct Running {
 /// So much a second, with one second's worth to begin with. A request may take more than there is; the next ones then wait
 /// until it is made up for, so that one object may be larger than a second's bytes.
 #[derive(Debug)]
-struct Bucket {
+pub(crate) struct Bucket {
     per_second: f64,
     level: f64,
     filled: Instant,
 }
 
 impl Bucket {
-    fn new(per_second: f64) -> Self {
+    pub(crate) fn new(per_second: f64) -> Self {
         Self { per_second, level: per_second.max(1.0), filled: Instant::now() }
     }
 
@@ -110,6 +110,15 @@ impl Bucket {
         let missing = needed - self.level;
         // To the next microsecond, so that it is there when the time has come.
         (missing > 0.0).then(|| now + Duration::from_secs_f64(missing / self.per_second) + Duration::from_micros(1))
+    }
+
+    /// Takes so much, or says when to come again.
+    pub(crate) fn take(&mut self, cost: f64, now: Instant) -> Option<Instant> {
+        let due = self.due(1.0, now);
+        if due.is_none() {
+            self.level -= cost;
+        }
+        due
     }
 }
 

@@ -15,7 +15,7 @@ use orgtrail_event::key::{Folder, Kind, ObjectKey, classify};
 use orgtrail_proto::{Backfill, VerifiedDigest};
 use orgtrail_service::health::Health;
 
-use crate::checkpoint::{Claim, Detached, FolderId, Statement};
+use crate::checkpoint::{Claim, Detached, FolderId, Listed, Statement, Verdict};
 use crate::config::Start;
 use crate::discover::{Wake, Wakes};
 use crate::fetch::Held;
@@ -256,7 +256,6 @@ pub(crate) enum Lane {
     /// What CloudTrail delivers now.
     Live,
     /// What an operator asked for of the past. Goes behind everything live.
-    #[allow(dead_code, reason = "backfills name it")]
     Backfill {
         /// Log groups are to get the records too.
         log_groups: bool,
@@ -297,13 +296,22 @@ pub(crate) struct ObjectRef {
 }
 
 impl ObjectRef {
+    /// An object that a listing named; none where it is not to be taken.
+    pub(crate) fn listed(folder: &Arc<SourceFolder>, listed: Listed, claim: Claim) -> Option<Self> {
+        let Verdict::Take { stamp } = listed.verdict else { return None };
+        let Listed { key, size, etag, last_modified, .. } = listed;
+        let lane = claim.lane;
+        Some(Self { folder: Arc::clone(folder), key, size, etag, last_modified, stamp, lane, claim })
+    }
+
     /// An object that the checkpoint hands out by its key.
     pub(crate) fn detached(folder: Arc<SourceFolder>, detached: Detached) -> Option<Self> {
         let Detached { key, size, claim, .. } = detached;
         let stamp = Named::read(&key)?.stamp;
         // The fetch brings the real one.
         let last_modified = Timestamp::from_second(stamp).unwrap_or_default();
-        Some(Self { folder, key, size, etag: String::new(), last_modified, stamp, lane: Lane::Live, claim })
+        let lane = claim.lane;
+        Some(Self { folder, key, size, etag: String::new(), last_modified, stamp, lane, claim })
     }
 
     /// What it counts as, in bytes.

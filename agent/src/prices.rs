@@ -34,6 +34,11 @@ fn price(operation: &str) -> f64 {
     }
 }
 
+/// Dollars for so many requests.
+pub(crate) fn of(operation: &str, requests: u64) -> f64 {
+    price(operation) * requests as f64
+}
+
 /// The requests since the process started; clones share the count.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Spent(Arc<Mutex<BTreeMap<&'static str, u64>>>);
@@ -48,7 +53,7 @@ impl Spent {
     pub(crate) fn by_operation(&self) -> BTreeMap<String, status::Requests> {
         let counts = self.lock();
         let spent = |(operation, requests): (&&str, &u64)| {
-            let dollars = price(operation) * *requests as f64;
+            let dollars = of(operation, *requests);
             ((*operation).to_owned(), status::Requests { requests: *requests, dollars })
         };
         counts.iter().map(spent).collect()

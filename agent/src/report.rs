@@ -16,7 +16,7 @@ use crate::object::Source;
 use crate::organizations::Board;
 use crate::prices::Spent;
 use crate::status::{self, Link, Objects, Status};
-use crate::{notify, ship};
+use crate::{backfill, notify, ship};
 
 /// The parts that know.
 #[derive(Debug, Clone)]
@@ -33,6 +33,7 @@ pub(crate) struct Reporter {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) completeness: completeness::Report,
     pub(crate) organizations: Board,
+    pub(crate) backfills: backfill::Board,
 }
 
 impl Reporter {
@@ -76,6 +77,7 @@ impl Reporter {
             },
             skipped_regions: self.skipped_regions(),
             notifications: self.notifications.iter().map(notify::Face::status).collect(),
+            backfills: self.backfills.jobs(),
             requests: self.spent.by_operation(),
             exported_logs: self.exported_logs(),
             degraded: report.degraded.into_iter().map(|part| (part.part, part.reason)).collect(),

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::backfill::job::Job;
 pub use crate::checkpoint::{Gap, GapKind};
 
 /// Everything an agent has to say.
@@ -34,6 +35,8 @@ pub struct Status {
     pub skipped_regions: Vec<SkippedRegion>,
     /// The queues that tell of new objects.
     pub notifications: Vec<Notifications>,
+    /// The backfills that are not over, the one that is worked on first.
+    pub backfills: Vec<Job>,
     /// Requests to sources and queues since the process started, by operation.
     pub requests: BTreeMap<String, Requests>,
     /// Folders of exported logs, and what was found in them.

@@ -19,7 +19,7 @@ use tonic::Status;
 
 use crate::checkpoint::{Checkpoint, Claimed, FolderId, Listed, Verdict};
 use crate::discover::Wakes;
-use crate::object::{Fetched, Lane, ObjectRef, Source, SourceFolder};
+use crate::object::{Fetched, ObjectRef, Source, SourceFolder};
 
 pub(crate) const FOLDER: &str = "AWSLogs/111122223333/CloudTrail/eu-west-1/";
 
@@ -45,7 +45,7 @@ pub(crate) fn claimed(checkpoint: &Checkpoint, key: &str) -> ObjectRef {
     let Claimed { mut taken, .. } = checkpoint.claim(id, vec![listed]).unwrap();
     let (listed, claim) = taken.pop().expect("not claimed yet");
     let Listed { key, size, etag, last_modified, .. } = listed;
-    ObjectRef { folder: folder(id), key, size, etag, last_modified, stamp: 1, lane: Lane::Live, claim }
+    ObjectRef { folder: folder(id), key, size, etag, last_modified, stamp: 1, lane: claim.lane, claim }
 }
 
 /// The object with `size` bytes that are no gzip, for stages that do not look at them.

@@ -3,12 +3,14 @@
 //! Owns the command line, what a person sees on the terminal, and the demo's organization. Does not own what the processes
 //! do: a verb calls them, or reads what they left in their state folders.
 
+pub mod backfill;
 pub mod completeness;
 pub mod config_check;
 pub mod cost;
 pub mod demo;
 pub mod doctor;
 pub mod generate;
+mod jobs;
 pub mod keys;
 pub mod port;
 pub mod quarantine;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use orgtrail_cli::{
-    completeness, config_check, cost, demo, doctor, keys, quarantine, replay, selectors, state, status, up,
+    backfill, completeness, config_check, cost, demo, doctor, keys, quarantine, replay, selectors, state, status, up,
     validate_logs,
 };
 use orgtrail_service::run::arguments;
@@ -46,6 +46,8 @@ enum Verb {
     Selectors(selectors::Verb),
     /// Deliver again what a trail holds, to another destination.
     Replay(Box<replay::Arguments>),
+    /// Take the days of a source that lie before its live listings.
+    Backfill(Box<backfill::Arguments>),
     /// Volume, duplicate trails, requests and what selectors would save.
     Cost(cost::Arguments),
     /// Walk each hop for real, and name what is missing.
@@ -94,6 +96,7 @@ fn main() -> ExitCode {
         Verb::ValidateLogs(arguments) => validate_logs::run(*arguments),
         Verb::Selectors(verb) => selectors::run(verb),
         Verb::Replay(arguments) => replay::run(&arguments),
+        Verb::Backfill(arguments) => backfill::run(&arguments),
         Verb::Cost(arguments) => cost::run(&arguments),
         Verb::Doctor(arguments) => doctor::run(&arguments),
         Verb::Config(ConfigVerb::Check(arguments)) => config_check::run(arguments),

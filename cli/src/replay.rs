@@ -6,7 +6,6 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
@@ -17,18 +16,12 @@ use jiff::tz::TimeZone;
 use orgtrail_aggregator::Config;
 use orgtrail_aggregator::replay::job::{Job, State};
 use orgtrail_service::clock;
-use orgtrail_service::jobs::{self, Jobs};
+use orgtrail_service::jobs::Jobs;
 use orgtrail_service::run::Exit;
-use orgtrail_service::state_dir::is_running;
 
+use crate::jobs;
 use crate::setup::{Content, load};
 use crate::terminal::{count, end, progress, table};
-
-/// How often a followed job is looked at.
-const LOOK: Duration = Duration::from_millis(200);
-
-/// Looks for which the aggregator may be down before the verb gives up: as long as a restart takes.
-const DOWN_LOOKS: u32 = 25;
 
 /// Deliver again what a trail's bucket holds, to a destination that was added later or lost what it had.
 ///
@@ -89,18 +82,17 @@ fn moment(text: &str) -> Result<Timestamp, String> {
 
 fn replay(arguments: &Arguments) -> anyhow::Result<Exit> {
     let aggregators = aggregators(&arguments.config)?;
+    let dirs: Vec<_> = aggregators.iter().map(|config| config.state_dir.as_path()).collect();
     if arguments.list {
-        return list(&aggregators, arguments.json);
+        return list(&dirs, arguments.json);
     }
     if let Some(id) = &arguments.cancel {
-        let (jobs, ..) = find(&aggregators, id)?;
-        jobs.cancel(id)?;
-        println!("asked for the end of replay {id}; `orgtrail replay --list` shows when it came");
+        jobs::cancel::<Job>(&dirs, id)?;
         return Ok(Exit::Ok);
     }
     if let Some(id) = &arguments.follow {
-        let (jobs, config, job) = find(&aggregators, id)?;
-        return follow(&jobs, config, job, arguments.json);
+        let (index, job) = jobs::find(&dirs, id)?;
+        return follow(dirs[index], job, arguments.json);
     }
     let (Some(trail), Some(from), Some(to)) = (&arguments.trail, arguments.from, arguments.to) else {
         bail!("--trail, --from and --to say what to deliver again");
@@ -112,13 +104,12 @@ fn replay(arguments: &Arguments) -> anyhow::Result<Exit> {
     let destination = destination(config, trail, arguments.destination.as_deref())?;
     let mut job = Job::new(trail, &destination, (from, to), clock::system().now())?;
     job.requested_by.clone_from(&arguments.by);
-    let jobs = Jobs::of(&config.state_dir);
-    jobs.submit(&job)?;
+    Jobs::of(&config.state_dir).submit(&job)?;
     if arguments.detach {
         print(&job, arguments.json)?;
         return Ok(Exit::Ok);
     }
-    follow(&jobs, config, job, arguments.json)
+    follow(&config.state_dir, job, arguments.json)
 }
 
 fn aggregators(config: &Path) -> anyhow::Result<Vec<Config>> {
@@ -177,31 +168,8 @@ fn destination(config: &Config, trail: &str, given: Option<&str>) -> anyhow::Res
     }
 }
 
-fn find<'c>(aggregators: &'c [Config], id: &str) -> anyhow::Result<(Jobs<Job>, &'c Config, Job)> {
-    for config in aggregators {
-        let jobs = Jobs::of(&config.state_dir);
-        match jobs.read(id) {
-            Ok(job) => return Ok((jobs, config, job)),
-            Err(jobs::Error::NotFound { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    bail!("no replay has the id {id}: see `orgtrail replay --list`")
-}
-
-fn list(aggregators: &[Config], json: bool) -> anyhow::Result<Exit> {
-    let (mut jobs, mut damaged) = (Vec::new(), false);
-    for config in aggregators {
-        for job in Jobs::<Job>::of(&config.state_dir).list()? {
-            match job {
-                Ok(job) => jobs.push(job),
-                Err(error) => {
-                    damaged = true;
-                    eprintln!("orgtrail: {error}");
-                }
-            }
-        }
-    }
+fn list(dirs: &[&Path], json: bool) -> anyhow::Result<Exit> {
+    let (jobs, damaged) = jobs::all::<Job>(dirs)?;
     if json {
         println!("{}", serde_json::to_string_pretty(&jobs)?);
     } else if jobs.is_empty() {
@@ -228,24 +196,8 @@ fn list(aggregators: &[Config], json: bool) -> anyhow::Result<Exit> {
 }
 
 /// Waits for the job's end, with a progress bar.
-fn follow(jobs: &Jobs<Job>, config: &Config, mut job: Job, json: bool) -> anyhow::Result<Exit> {
-    let bar = bar();
-    let mut down = 0;
-    while !job.state.is_over() {
-        down = if is_running(&config.state_dir)? { 0 } else { down + 1 };
-        if down > DOWN_LOOKS {
-            bar.finish_and_clear();
-            bail!(
-                "the aggregator of {} doesn't run; replay {} waits for it: start it, then `orgtrail replay --follow {1}`",
-                config.state_dir.display(),
-                job.id
-            );
-        }
-        show(&bar, &job);
-        std::thread::sleep(LOOK);
-        job = jobs.read(&job.id)?;
-    }
-    bar.finish_and_clear();
+fn follow(state_dir: &Path, job: Job, json: bool) -> anyhow::Result<Exit> {
+    let job = jobs::follow(state_dir, job, &bar(), show)?;
     print(&job, json)?;
     Ok(match job.state {
         State::Failed | State::Cancelled => Exit::Failed,

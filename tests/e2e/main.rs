@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod agents;
+mod backfill;
 mod cloudwatch;
 mod completeness;
 mod console;

@@ -4,7 +4,7 @@
 
 use jiff::civil::Date;
 
-use super::claim::{Claim, Detached, Retake};
+use super::claim::{Detached, Retake};
 use super::entry::{Entry, EntryKey, FolderId, State as Standing, cut_reason};
 use super::transaction::Transaction;
 use super::{Checkpoint, Error, FolderState, State, lock, open};
@@ -78,7 +78,7 @@ impl Checkpoint {
         let mut handed = Vec::with_capacity(free.len());
         for key in free {
             let Some(Entry { key: Some(text), size, expected, .. }) = tx.entry(key)? else { continue };
-            let claim = Claim::new(key, true, expected, &self.held);
+            let claim = tx.claimed(key, true, expected, &self.held);
             handed.push(Detached { folder: key.folder(), key: text.into(), size, claim });
         }
         Ok(handed)

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::statement::Statement;
+use super::statement::{Previous, Statement};
 
 /// Gaps kept one by one for each chain; more are counted.
 pub(super) const GAPS_MAX: usize = 1000;
@@ -74,6 +74,9 @@ pub(crate) struct Chain {
     /// What lies between these was looked at: Unix seconds.
     pub(crate) since: i64,
     pub(crate) until: i64,
+    /// The digest that the oldest one names before it.
+    #[serde(default)]
+    pub(super) before: Option<Previous>,
     /// The newest digest of the chain.
     pub(crate) head: String,
     /// Its signature, hex.
@@ -106,6 +109,7 @@ impl Chain {
             trail: statement.trail.clone(),
             since: statement.start,
             until: statement.end,
+            before: statement.previous.clone(),
             head: statement.key.clone(),
             signature: statement.signature.clone(),
             digests: 1,
@@ -140,9 +144,6 @@ impl Chain {
         if statement.backfill {
             return;
         }
-        if statement.end == self.since {
-            self.since = statement.start;
-        }
         let mut left = Vec::with_capacity(self.gaps.len());
         for gap in self.gaps.drain(..) {
             if !gap.kind.is_between_digests() || gap.end <= statement.start || gap.start >= statement.end {
@@ -157,6 +158,35 @@ impl Chain {
             }
         }
         self.gaps = left;
+    }
+
+    /// The newest of the digests before the chain joins it. All of the time between was looked at, and nothing found.
+    pub(super) fn extend_back(&mut self, statement: &Statement) {
+        self.fill(statement);
+        let named = self.before.take();
+        let signed = named.as_ref().is_none_or(|named| named.signature == statement.signature);
+        let between = match &named {
+            None if statement.end < self.since => {
+                Some((GapKind::NotCovered, "a new chain of digests began".to_owned()))
+            }
+            Some(_) if statement.end < self.since => {
+                Some((GapKind::DigestMissing, "the digest after it names it".to_owned()))
+            }
+            Some(named) if !signed => Some((
+                GapKind::ChainBroken,
+                format!("{} is there, and another signature is named than its own", named.key),
+            )),
+            _ => None,
+        };
+        if let Some((kind, detail)) = between {
+            let (start, end) = match kind {
+                GapKind::ChainBroken => (statement.start, statement.end),
+                _ => (statement.end, self.since),
+            };
+            self.add(Gap { kind, start, end, key: named.map(|named| named.key), expected: None, detail });
+        }
+        self.since = statement.start;
+        self.before.clone_from(&statement.previous);
     }
 
     pub(super) fn add(&mut self, gap: Gap) {
@@ -189,7 +219,8 @@ impl Chain {
         if self.gaps_more > 0 {
             return self.since;
         }
-        self.gaps.iter().map(|gap| gap.start).min().map_or(self.until, |first| first.max(self.since))
+        let within = self.gaps.iter().filter(|gap| gap.end > self.since);
+        within.map(|gap| gap.start).min().map_or(self.until, |first| first.max(self.since))
     }
 }
 
@@ -252,8 +283,34 @@ mod tests {
         assert_eq!(chain.complete_until(), 3 * HOUR);
         chain.fill(&digest(3));
         assert_eq!(chain.complete_until(), 6 * HOUR);
-        chain.fill(&digest(-1));
-        assert_eq!(chain.since, -HOUR);
+        chain.extend_back(&digest(-1));
+        assert_eq!((chain.since, chain.complete_until()), (-HOUR, 6 * HOUR));
+    }
+
+    #[test]
+    fn digests_before_the_chain_join_it_and_one_between_them_is_missed_by_name() {
+        let mut chain = Chain::begin(&digest(9));
+        chain.extend_back(&digest(8));
+        assert_eq!((chain.since, chain.gaps.len()), (8 * HOUR, 0));
+        chain.extend_back(&digest(5));
+        let gap = chain.gaps[0].clone();
+        assert_eq!((gap.kind, gap.key.as_deref()), (GapKind::DigestMissing, Some("d7")));
+        assert_eq!((stretches(&chain), chain.complete_until()), (vec![(6, 8)], 6 * HOUR));
+        chain.extend_back(&Statement { signature: "another".into(), previous: None, ..digest(4) });
+        assert_eq!(chain.gaps[1].kind, GapKind::ChainBroken);
+        chain.extend_back(&digest(1));
+        assert_eq!((chain.gaps[2].kind, chain.since), (GapKind::NotCovered, HOUR));
+        chain.fill(&digest(7));
+        chain.fill(&digest(6));
+        assert_eq!(chain.gaps.len(), 2, "found late");
+    }
+
+    #[test]
+    fn what_lies_before_the_chain_does_not_hold_it_back() {
+        let mut chain = Chain::begin(&digest(9));
+        let kind = GapKind::LogMissing;
+        chain.add(Gap { kind, start: 0, end: HOUR, key: Some("l".into()), expected: None, detail: String::new() });
+        assert_eq!(chain.complete_until(), 10 * HOUR);
     }
 
     #[test]

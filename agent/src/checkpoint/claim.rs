@@ -12,6 +12,7 @@ use jiff::civil::Date;
 use super::entry::{EntryKey, FolderId, State as Standing};
 use super::lock;
 use super::statement::Statement;
+use crate::object::Lane;
 
 /// An object that a listing named, or a notification or digest.
 #[derive(Debug, Clone)]
@@ -59,6 +60,8 @@ pub(crate) enum Named {
 #[derive(Debug)]
 pub(crate) struct Claim {
     pub(super) entry: EntryKey,
+    /// Which objects it goes with.
+    pub(crate) lane: Lane,
     /// The object was in quarantine before: success resolves its entry there.
     pub(crate) resolves: bool,
     /// What a verified digest says the SHA-256 of its inflated bytes is.
@@ -81,9 +84,9 @@ impl Held {
 }
 
 impl Claim {
-    pub(super) fn new(entry: EntryKey, resolves: bool, expected: Option<[u8; 32]>, held: &Held) -> Self {
+    pub(super) fn new(entry: EntryKey, lane: Lane, resolves: bool, expected: Option<[u8; 32]>, held: &Held) -> Self {
         lock(&held.0).entry(entry.folder()).or_default().insert(entry);
-        Self { entry, resolves, expected, held: held.clone() }
+        Self { entry, lane, resolves, expected, held: held.clone() }
     }
 }
 

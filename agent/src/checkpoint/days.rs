@@ -16,6 +16,8 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
+use super::spans::Past;
+
 /// How far a listing has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ListedTo {
@@ -36,6 +38,16 @@ pub(super) struct FolderMeta {
     pub(super) from: Option<Date>,
     pub(super) account: String,
     pub(super) region: String,
+    /// What backfills took of those days.
+    #[serde(default, skip_serializing_if = "Past::is_empty")]
+    pub(super) past: Past,
+}
+
+impl FolderMeta {
+    /// Whether the day's objects are taken, by live listings or a backfill.
+    pub(super) fn takes(&self, day: Date) -> bool {
+        self.from.is_none_or(|from| from <= day) || self.past.holds(day)
+    }
 }
 
 /// One listing over the folder.
@@ -60,6 +72,8 @@ pub(super) struct DayState {
     pub(super) entries: u64,
     /// Of these, not settled.
     pub(super) open: u64,
+    /// Of these, not answered.
+    pub(super) claimed: u64,
     /// When the source stored the newest object seen in the day.
     newest: Option<Timestamp>,
 }
@@ -81,6 +95,7 @@ impl Days {
         Self { closed_through, open: BTreeMap::new(), held: None, complete: None, current: None }
     }
 
+    /// Whether live listings are done with the day.
     pub(super) fn is_closed(&self, day: Date) -> bool {
         self.closed_through.is_some_and(|closed| day <= closed)
     }
@@ -104,6 +119,12 @@ impl Days {
     /// Days in which something is not settled.
     pub(super) fn unsettled(&self) -> impl Iterator<Item = Date> + '_ {
         self.open.iter().filter(|(_, state)| state.open > 0).map(|(day, _)| *day)
+    }
+
+    /// Objects of these days that are not answered, and that are not settled.
+    pub(super) fn left_in(&self, first: Date, last: Date) -> (u64, u64) {
+        let days = self.open.range(first..=last).map(|(_, state)| state);
+        days.fold((0, 0), |(claimed, open), state| (claimed + state.claimed, open + state.open))
     }
 
     pub(super) fn len(&self) -> usize {
@@ -147,7 +168,7 @@ impl Days {
         (seen > since.checked_add(lateness).ok()?).then_some(day)
     }
 
-    /// Closes a day that [`Days::closable`] named, once its entries are gone.
+    /// Closes a day; its entries go.
     pub(super) fn close(&mut self, day: Date) {
         self.open.remove(&day);
         self.closed_through = self.closed_through.max(Some(day));

@@ -4,7 +4,7 @@
 
 use jiff::civil::Date;
 
-use super::claim::{Claim, Listed, Named};
+use super::claim::{Listed, Named};
 use super::entry::{EntryKey, FolderId, State as Standing};
 use super::transaction::Transaction;
 use super::{Checkpoint, Choice, Error, lock};
@@ -33,9 +33,10 @@ impl Checkpoint {
             Choice::Known if self.held.contains(key) => return Ok(Named::InFlight),
             Choice::Known => return Ok(standing.map_or(Named::InFlight, Named::Settled)),
         };
+        let claim = tx.claimed(key, resolves, expected.or(known), &self.held);
         tx.commit()?;
         self.tell(&state);
-        Ok(Named::Taken(listed, Claim::new(key, resolves, expected.or(known), &self.held)))
+        Ok(Named::Taken(listed, claim))
     }
 
     /// How far the object with this name has come; `None` for one that nobody named yet, and for one of a closed day.

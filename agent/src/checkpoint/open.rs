@@ -3,6 +3,7 @@
 //! Owns the keys of everything but the entries' own bytes. Reading touches every entry of the open days once, to count
 //! what is in flight and what is open.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
 
@@ -11,6 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::chain::Chain;
+use super::close::forget;
 use super::days::{Days, FolderMeta};
 use super::entry::{Entry, EntryKey, FolderId, State as Standing, day_prefix};
 use super::ledger::{Ledger, Progress, RowKey};
@@ -95,23 +97,34 @@ fn read_folders(db: &sled::Tree, state: &mut State) -> Result<(), Error> {
     Ok(())
 }
 
-fn read_entries(db: &sled::Tree, state: &mut State) -> Result<(), Error> {
+fn read_entries(db: &sled::Db, state: &mut State) -> Result<(), Error> {
+    let mut over = BTreeSet::new();
     for line in db.scan_prefix(b"e") {
         let line = line?;
         let (key, value) = entry(&line)?;
         let day = key.day().ok_or_else(|| damaged(&line.0))?;
         let folder = state.folders.get_mut(key.folder().0 as usize).ok_or_else(|| damaged(&line.0))?;
+        // Of a day that a crash let close without its entries.
+        if folder.is_closed(day) && !value.state.is_open() {
+            over.insert((key.folder(), day));
+            continue;
+        }
         let counts = folder.days.day_mut(day);
         counts.entries += 1;
         counts.open += u64::from(value.state.is_open());
         if value.state == Standing::Claimed {
+            counts.claimed += 1;
             folder.claimed += 1;
             state.rows[folder.row].in_flight += 1;
-            if folder.days.is_closed(day) {
+            if folder.is_closed(day) {
                 state.detached.insert(key);
             }
         }
     }
+    for (folder, day) in over {
+        forget(db, folder, day)?;
+    }
+    db.flush()?;
     Ok(())
 }
 

@@ -15,14 +15,13 @@ use jiff::civil::Date;
 
 use super::chain::{Chain, Gap, GapKind, Place};
 use super::entry::{Entry, EntryKey, FolderId, State as Standing};
-use super::statement::{self, StatedFile, Statement};
+use super::join::Lines;
+use super::statement::{StatedFile, Statement};
 use super::transaction::Transaction;
-use super::{Checkpoint, Error, State, lock, open};
+use super::{Checkpoint, Error, State, lock};
 use crate::fetch::HASH_DIFFERS;
 use crate::object::Named;
 
-/// Statements looked at in one batch.
-const STATEMENTS_MAX: usize = 256;
 /// Reason of an object that was named and is not there.
 pub(crate) const MISSING: &str = "missing";
 
@@ -135,7 +134,7 @@ impl Proof {
 enum Judged {
     /// It is what the digest says.
     Good,
-    /// It is before the day that the source begins with.
+    /// It is of a day that nobody takes: before the source's beginning.
     Beyond,
     Gap(GapKind, String),
     Differs(Differing),
@@ -163,17 +162,11 @@ impl Checkpoint {
         let mut state = lock(&self.state);
         let mut wanted = Wanted::default();
         for folder in state.proofs.digest_folders.get(&row).cloned().unwrap_or_default() {
-            let mut lines = Vec::new();
-            for line in self.db.scan_prefix(statement::lines(folder)).take(STATEMENTS_MAX) {
-                let (key, value) = line?;
-                lines.push(open::from_json::<Statement>(&key, &value)?);
-            }
-            wanted.more |= lines.len() == STATEMENTS_MAX;
+            let Lines { after, before, more } = self.statements(&state, folder)?;
+            wanted.more |= more;
             let mut tx = Transaction::new(&self.db, &mut state);
             let mut left: Option<i64> = None;
-            // Oldest first; what lies before a chain's beginning joins it newest first.
-            let (before, after): (Vec<_>, Vec<_>) = lines.into_iter().partition(|line| tx.is_before(folder, line));
-            for mut statement in after.into_iter().chain(before.into_iter().rev()) {
+            for mut statement in after {
                 let placed = tx.place(folder, &statement, &mut wanted)?;
                 let had = statement.files.len();
                 if placed {
@@ -189,6 +182,7 @@ impl Checkpoint {
                 }
             }
             tx.waits_from(folder, left);
+            tx.join_before(row, folder, before, &mut wanted)?;
             tx.commit()?;
         }
         let proofs = &mut state.proofs;
@@ -285,12 +279,6 @@ impl State {
 }
 
 impl Transaction<'_> {
-    /// Whether the statement lies before the beginning of its chain.
-    fn is_before(&self, folder: FolderId, statement: &Statement) -> bool {
-        let chain = self.state.proofs.chains.get(&(folder, statement.trail.clone()));
-        chain.is_some_and(|chain| statement.end <= chain.since)
-    }
-
     /// Puts the statement where it belongs in its chain. False where something else has to come first.
     fn place(&mut self, folder: FolderId, statement: &Statement, wanted: &mut Wanted) -> Result<bool, Error> {
         if statement.placed {
@@ -312,11 +300,8 @@ impl Transaction<'_> {
             }
             Place::Restart => None,
             Place::Late => {
-                let joins = statement.backfill || statement.end >= chain.since || !self.is_busy(folder);
-                if joins {
-                    self.chain(folder, statement, |chain| chain.fill(statement));
-                }
-                return Ok(joins);
+                self.chain(folder, statement, |chain| chain.fill(statement));
+                return Ok(true);
             }
             Place::Behind => match self.before(folder, statement, until, wanted)? {
                 Some(between) => Some(between),
@@ -336,7 +321,7 @@ impl Transaction<'_> {
     }
 
     /// Whether digests of the folder are on their way.
-    fn is_busy(&self, folder: FolderId) -> bool {
+    pub(super) fn is_busy(&self, folder: FolderId) -> bool {
         let folder = &self.state.folders[folder.0 as usize];
         folder.claimed > 0 || !folder.days.was_listed()
     }
@@ -396,7 +381,7 @@ impl Transaction<'_> {
     }
 
     /// Takes the files that are accounted for off the statement.
-    fn judge(
+    pub(super) fn judge(
         &mut self,
         row: RowId,
         digests: FolderId,
@@ -444,7 +429,7 @@ impl Transaction<'_> {
         let key = EntryKey::new(folder, named.date, &file.key);
         let Some(entry) = self.known(folder, key)? else {
             let meta = &self.state.folders[index].meta;
-            return Ok(if meta.from.is_some_and(|from| named.date < from) {
+            return Ok(if !meta.takes(named.date) {
                 Judged::Beyond
             } else if self.was_listed_since(folder, named.date, statement.read_at) {
                 Judged::Take

@@ -94,10 +94,19 @@ impl Statement {
 
     /// Under which it is kept: digest folder, trail, end. Backfill digests of one hour are told apart by their keys.
     pub(super) fn line(&self, folder: FolderId) -> Vec<u8> {
-        let trail = xxh3_64(self.trail.as_bytes()).to_be_bytes();
-        let end = u64::try_from(self.end).unwrap_or(0).to_be_bytes();
-        [&lines(folder)[..], &trail, &end, &xxh3_64(self.key.as_bytes()).to_be_bytes()].concat()
+        let key = xxh3_64(self.key.as_bytes()).to_be_bytes();
+        [&lines_from(folder, &self.trail, self.end)[..], &key].concat()
     }
+}
+
+/// The start of the lines of one trail in one digest folder.
+pub(super) fn trail_lines(folder: FolderId, trail: &str) -> Vec<u8> {
+    [&lines(folder)[..], &xxh3_64(trail.as_bytes()).to_be_bytes()].concat()
+}
+
+/// Before the lines of the trail's digests that end then or later, Unix seconds, and behind all others.
+pub(super) fn lines_from(folder: FolderId, trail: &str, end: i64) -> Vec<u8> {
+    [&trail_lines(folder, trail)[..], &u64::try_from(end).unwrap_or(0).to_be_bytes()].concat()
 }
 
 /// The start of the lines of one digest folder.

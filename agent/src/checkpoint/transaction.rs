@@ -10,16 +10,18 @@ use jiff::civil::Date;
 use orgtrail_event::digest::from_hex;
 
 use super::chain::Chain;
+use super::claim::{Claim, Held};
 use super::entry::{Entry, EntryKey, FolderId, State as Standing};
 use super::ledger::Row;
 use super::open::{self, IndexLine};
 use super::proof::RowId;
 use super::statement::Statement;
 use super::{Error, FolderState, State};
+use crate::object::Lane;
 
 /// Changes between two flushes. sled 0.34 writes its buffers on a few threads that all wait for a lock, which one that waits
 /// for those threads may hold: with more buffers on their way than threads, a burst of changes can stop for ever.
-const UNFLUSHED_MAX: usize = 1024;
+pub(super) const UNFLUSHED_MAX: usize = 1024;
 
 pub(super) struct Transaction<'a> {
     tree: &'a sled::Tree,
@@ -53,7 +55,14 @@ impl<'a> Transaction<'a> {
     }
 
     pub(super) fn is_closed(&self, folder: FolderId, day: Date) -> bool {
-        self.state.folders[folder.0 as usize].days.is_closed(day)
+        self.state.folders[folder.0 as usize].is_closed(day)
+    }
+
+    /// A claim on the object, which goes in its day's lane.
+    pub(super) fn claimed(&self, key: EntryKey, resolves: bool, expected: Option<[u8; 32]>, held: &Held) -> Claim {
+        let folder = &self.state.folders[key.folder().0 as usize];
+        let lane = key.day().map_or(Lane::Live, |day| folder.meta.past.lane(day));
+        Claim::new(key, lane, resolves, expected, held)
     }
 
     pub(super) fn seen(&mut self, folder: FolderId, day: Date, last_modified: Timestamp) {
@@ -276,7 +285,7 @@ impl<'a> Transaction<'a> {
         }
         let day = key.day().expect("made from a date");
         let folder = &mut self.state.folders[key.folder().0 as usize];
-        let closed = folder.days.is_closed(day);
+        let closed = folder.is_closed(day);
         let was_claimed = old.is_some_and(|old| old.state == Standing::Claimed);
         folder.claimed = (folder.claimed + u64::from(claimed)).saturating_sub(u64::from(was_claimed));
         if claimed && closed {
@@ -288,11 +297,13 @@ impl<'a> Transaction<'a> {
         if let Some(old) = old {
             counts.entries = counts.entries.saturating_sub(1);
             counts.open = counts.open.saturating_sub(u64::from(old.state.is_open()));
+            counts.claimed = counts.claimed.saturating_sub(u64::from(was_claimed));
         }
         // A closed day keeps nothing that is settled.
         if open || !closed {
             counts.entries += 1;
             counts.open += u64::from(open);
+            counts.claimed += u64::from(claimed);
             self.batch.insert(&open::entry_key(key), new.encode());
             self.written.insert(key, Some(new));
         } else {

@@ -13,8 +13,8 @@ use orgtrail_cloud::object_store::{ListRequest, ObjectMeta};
 
 use super::Context;
 use super::rhythm::Found;
-use crate::checkpoint::{Claim, Claimed, Listed, ListedTo, Verdict};
-use crate::object::{Lane, Named, ObjectRef, SourceFolder};
+use crate::checkpoint::{Claimed, Listed, ListedTo, Verdict};
+use crate::object::{Named, ObjectRef, SourceFolder};
 
 /// How long a notification may be under way. What a listing finds sooner, in a source that has them, it only found first.
 const NOTIFIED_WITHIN: Duration = Duration::from_secs(10 * 60);
@@ -35,7 +35,7 @@ pub(super) async fn poll(context: Arc<Context>, folder: Arc<SourceFolder>) -> an
     let began = context.clock.now();
     let mut request = ListRequest { prefix: folder.path.clone(), ..ListRequest::default() };
     let closed = context.checkpoint.closed_through(folder.id);
-    request.start_after = closed.and_then(|closed| after(&folder, closed));
+    request.start_after = closed.and_then(|closed| key_before(&folder, closed));
     let (mut news, mut handed) = (false, false);
     // Where no open day holds anything, nothing has come since the last closed one.
     let mut newest = closed.and_then(end_of);
@@ -54,7 +54,7 @@ pub(super) async fn poll(context: Arc<Context>, folder: Arc<SourceFolder>) -> an
         news |= is_news(&folder, &claimed, began);
         request.continuation = page.next;
         let objects: Vec<_> =
-            claimed.taken.into_iter().filter_map(|(listed, claim)| taken(&folder, listed, claim)).collect();
+            claimed.taken.into_iter().filter_map(|(listed, claim)| ObjectRef::listed(&folder, listed, claim)).collect();
         // Before the page is handed on: what is let go meanwhile comes with the next listing.
         let others = if request.continuation.is_none() && !folder.is_failing() {
             unnamed(&context, &folder).await?
@@ -116,12 +116,6 @@ async fn claim(
     Ok(claimed.await.context("claim a page")??)
 }
 
-fn taken(folder: &Arc<SourceFolder>, listed: Listed, claim: Claim) -> Option<ObjectRef> {
-    let Verdict::Take { stamp } = listed.verdict else { return None };
-    let Listed { key, size, etag, last_modified, .. } = listed;
-    Some(ObjectRef { folder: Arc::clone(folder), key, size, etag, last_modified, stamp, lane: Lane::Live, claim })
-}
-
 /// Objects that were claimed and that the folder does not hold any more: the fetch finds out what became of them.
 async fn unnamed(context: &Arc<Context>, folder: &Arc<SourceFolder>) -> anyhow::Result<Vec<ObjectRef>> {
     let (checkpoint, id) = (Arc::clone(&context.checkpoint), folder.id);
@@ -130,7 +124,7 @@ async fn unnamed(context: &Arc<Context>, folder: &Arc<SourceFolder>) -> anyhow::
 }
 
 /// What an object is to the agent. `None` for what lies beside the day folders, which is nothing that CloudTrail delivered.
-fn listed(folder: &SourceFolder, object: ObjectMeta) -> Option<Listed> {
+pub(crate) fn listed(folder: &SourceFolder, object: ObjectMeta) -> Option<Listed> {
     let day = day(object.key.strip_prefix(&folder.path)?)?;
     let verdict = match Named::read(&object.key) {
         Some(named) if named.is_digest() && folder.source.keyring.is_none() => Verdict::Skip("digest"),
@@ -161,7 +155,7 @@ fn end_of(day: Date) -> Option<Timestamp> {
 }
 
 /// A key before all of the days after `closed`, and after all of those up to it.
-fn after(folder: &SourceFolder, closed: Date) -> Option<String> {
+pub(crate) fn key_before(folder: &SourceFolder, closed: Date) -> Option<String> {
     let next = folder.folder.day_path(closed.tomorrow().ok()?);
     Some(next.trim_end_matches('/').to_owned())
 }

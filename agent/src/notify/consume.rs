@@ -26,7 +26,7 @@ use super::work::{Awaited, Outcome, Work};
 use super::{Config, Foreign, Metrics, Opened};
 use crate::checkpoint::{Listed, Named, Verdict};
 use crate::discover::Context;
-use crate::object::{Lane, ObjectRef, Source, SourceFolder};
+use crate::object::{ObjectRef, Source};
 use crate::status;
 
 /// Pause before the queue is asked again after a failure: doubles from the first to the last.
@@ -253,7 +253,7 @@ impl Consumer {
                 match context.checkpoint.claim_named(folder.id, listed, None)? {
                     Named::Taken(listed, claim) => {
                         metrics.object("taken");
-                        handed.extend(object(&folder, listed, claim));
+                        handed.extend(ObjectRef::listed(&folder, listed, claim));
                     }
                     Named::InFlight => metrics.object("known"),
                     Named::Settled(standing) => {
@@ -345,13 +345,6 @@ fn advised(error: &Error) -> String {
 
 fn is_taken(listed: &Listed) -> bool {
     matches!(listed.verdict, Verdict::Take { .. })
-}
-
-/// An object that is to be fetched.
-fn object(folder: &Arc<SourceFolder>, listed: Listed, claim: crate::checkpoint::Claim) -> Option<ObjectRef> {
-    let Verdict::Take { stamp } = listed.verdict else { return None };
-    let Listed { key, size, etag, last_modified, .. } = listed;
-    Some(ObjectRef { folder: Arc::clone(folder), key, size, etag, last_modified, stamp, lane: Lane::Live, claim })
 }
 
 fn lock(table: &Mutex<Table>) -> MutexGuard<'_, Table> {

@@ -1,6 +1,7 @@
 //! The agent's part of the status: the object ledger, lag per account and region, the link.
 
 use jiff::Timestamp;
+use orgtrail_agent::backfill::job::Job;
 use orgtrail_agent::status::{Objects, Organization, Row, Source, Status};
 
 use super::{reasons, requests, since};
@@ -14,6 +15,7 @@ pub(crate) fn text(status: &Status, now: Timestamp, running: bool) -> (String, b
     let mut parts = vec![ledger(&status.objects), rows(status, now)];
     parts.extend(sources(status));
     parts.extend(status.organizations.iter().map(|organization| of_organization(organization, now)));
+    parts.extend(status.backfills.iter().map(backfill));
     parts.extend(requests::text(status, now));
     let link = &status.link;
     parts.push(format!(
@@ -106,6 +108,17 @@ fn of_organization(organization: &Organization, now: Timestamp) -> String {
         }
     }
     text
+}
+
+fn backfill(job: &Job) -> String {
+    let waits = job.progress.waits_for.as_ref().map(|what| format!("; waits for {what}")).unwrap_or_default();
+    format!(
+        "backfill {}: {}, {} of {} objects{waits}",
+        job.id,
+        job.range.source,
+        count(job.progress.objects),
+        count(job.plan.objects),
+    )
 }
 
 fn cells(objects: &Objects) -> [String; 6] {

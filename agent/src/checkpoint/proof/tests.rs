@@ -7,6 +7,7 @@ use jiff::civil::{Date, date};
 use orgtrail_event::digest::to_hex;
 
 use super::*;
+use crate::checkpoint::statement;
 use crate::checkpoint::{Claim, Listed, ListedTo, Named as Claimed, Outcome, Settled, Verdict};
 
 const DAY: Date = date(2024, 5, 1);

@@ -13,9 +13,9 @@ use tokio::time::Instant;
 use super::super::DeleteWhen;
 use super::super::metrics::QueueLabels;
 use super::super::work::{Awaited, Due};
-use super::{Consumer, lock, object};
+use super::{Consumer, lock};
 use crate::checkpoint::{Checkpoint, Listed, Named, Standing, Verdict};
-use crate::object::Named as KeyName;
+use crate::object::{Named as KeyName, ObjectRef};
 
 /// A request may take minutes until it has failed; this long without a look, and `/healthz` asks for a restart.
 const STUCK_AFTER: Duration = Duration::from_secs(600);
@@ -117,7 +117,7 @@ impl Consumer {
                 }
                 let Some(listed) = listed(awaited, seen) else { continue };
                 if let Named::Taken(listed, claim) = context.checkpoint.claim_named(id, listed, None)? {
-                    objects.extend(object(&awaited.folder, listed, claim));
+                    objects.extend(ObjectRef::listed(&awaited.folder, listed, claim));
                 }
             }
             anyhow::Ok(objects)
