@@ -40,6 +40,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::{Notify, watch};
 
 pub(crate) use keeper::Keeper;
+pub use keeper::encryption_context;
 pub use payload::{open_payload, sealed_under};
 pub use reseal::{Progress, Report, reseal};
 use stored::{Stored, StoredKey};

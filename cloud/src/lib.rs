@@ -27,6 +27,7 @@ pub mod partition;
 pub mod public_keys;
 pub mod queue;
 pub mod regions;
+pub mod server_clock;
 pub mod signer;
 #[cfg(test)]
 mod stub;
@@ -34,7 +35,7 @@ pub mod topic;
 
 pub use connection::{Connection, CredentialSource, RoleStep};
 pub use error::{Disposition, Error, ErrorKind};
-pub use identity::{Identity, caller_identity};
+pub use identity::{Identity, caller_identity, caller_identity_and_time};
 pub use key_service::{KeyService, open_key_service};
 pub use location::Location;
 pub use log_sink::LogSink;
@@ -44,5 +45,6 @@ pub use organization::{Organization, open_organization};
 pub use public_keys::PublicKeySource;
 pub use queue::{Queue, open_queue};
 pub use regions::{Regions, open_regions};
+pub use server_clock::ServerClock;
 pub use signer::{Signer, open_signer};
 pub use topic::{Topic, open_topic};

@@ -122,6 +122,12 @@ pub fn id_problem(id: &str) -> Option<String> {
     }
 }
 
+/// The ARN of the SQS queue with this URL or ARN, as policies name it. `region` is where it is called if its id names none.
+/// None for a folder, and where no region is known.
+pub fn arn(id: &str, region: Option<&str>) -> Option<String> {
+    sqs::Address::parse(id).ok()?.arn(region)
+}
+
 /// Refuses what some implementation would: every one asks here first, so that a call good for one is good for all.
 fn check_receive(id: &str, request: &Receive) -> Result<(), Error> {
     let Receive { messages_max, wait, visibility } = *request;

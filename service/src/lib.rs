@@ -8,6 +8,7 @@ pub mod budget;
 pub mod clock;
 pub mod config;
 pub mod disk;
+pub mod disk_space;
 pub mod durable;
 pub mod health;
 pub mod http;

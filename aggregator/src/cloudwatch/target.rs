@@ -33,14 +33,30 @@ pub(crate) struct Target {
 impl Target {
     /// As configuration says. Calls nothing yet.
     pub(crate) async fn open(config: &CloudWatchLogsConfig, trail: Trail) -> Result<Self, Error> {
-        let stream = config.log_stream.clone().unwrap_or_else(|| default_stream(&trail));
         let streams_max = config.streams_max;
         if let Some(Location::File { root }) = &config.location {
             let rotation = Rotation { file_bytes_max: config.file_bytes_max.as_u64(), files_max: config.files_max };
+            let stream = config.log_stream.clone().unwrap_or_else(|| default_stream(&trail));
             let names = Names { group: trail.name.clone(), stream, arn: None };
             let rules = Rules { by_age: false, pointers: config.pointer_records };
             return Ok(Self { trail, names, sink: Arc::new(LocalSink::new(root, rotation)), streams_max, rules });
         }
+        let Group { names, sink } = Group::open(config, &trail).await?;
+        let rules = Rules { by_age: true, pointers: config.pointer_records };
+        Ok(Self { trail, names, sink: Arc::new(sink), streams_max, rules })
+    }
+}
+
+/// A log group in CloudWatch Logs.
+pub(super) struct Group {
+    pub(super) names: Names,
+    pub(super) sink: CloudWatchSink,
+}
+
+impl Group {
+    /// As configuration says, which names one. Calls nothing yet.
+    pub(super) async fn open(config: &CloudWatchLogsConfig, trail: &Trail) -> Result<Self, Error> {
+        let stream = config.log_stream.clone().unwrap_or_else(|| default_stream(trail));
         let given = config.log_group.as_deref().unwrap_or_default();
         let invalid = |why| Error::new(ErrorKind::Invalid, "open", format!("log group {given}")).detail(why);
         let group = LogGroup::parse(given).map_err(invalid)?;
@@ -49,10 +65,8 @@ impl Target {
         let account = group.account.as_deref().unwrap_or(&trail.account);
         let arn = Partition::of_region(&region).arn("logs", &region, account, &format!("log-group:{}", group.name));
         let connection = Connection { region: Some(region), ..connection.clone() };
-        let sink = Arc::new(CloudWatchSink::open(&connection).await?);
-        let names = Names { group: group.name, stream, arn: Some(arn) };
-        let rules = Rules { by_age: true, pointers: config.pointer_records };
-        Ok(Self { trail, names, sink, streams_max, rules })
+        let sink = CloudWatchSink::open(&connection).await?;
+        Ok(Self { names: Names { group: group.name, stream, arn: Some(arn) }, sink })
     }
 }
 

@@ -67,7 +67,7 @@ impl Settings {
             outage_max: OUTAGE_MAX,
             uses_max: USES_MAX,
             connection: seal.connection.clone(),
-            trails: config.trails.iter().map(|trail| trail.name.clone()).collect(),
+            trails: trail_names(config),
         })
     }
 }
@@ -140,6 +140,15 @@ impl Source {
 fn asking(action: &'static str, dir: &Path) -> impl FnOnce(orgtrail_cloud::Error) -> Error {
     let dir = dir.to_owned();
     move |source| Error::KeyService { action, dir, source }
+}
+
+fn trail_names(config: &crate::Config) -> Vec<String> {
+    config.trails.iter().map(|trail| trail.name.clone()).collect()
+}
+
+/// What the data keys of an aggregator with this configuration are bound to, for whoever wants to try its key.
+pub fn encryption_context(config: &crate::Config) -> EncryptionContext {
+    context(&config.state_dir, &trail_names(config))
 }
 
 /// What new data keys are bound to: stable texts that the key's policy and its trail of uses can name.

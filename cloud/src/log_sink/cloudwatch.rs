@@ -63,7 +63,11 @@ impl LogSink for CloudWatchSink {
 }
 
 impl CloudWatchSink {
-    async fn create_stream(&self, group: &str, stream: &str) -> Result<(), Error> {
+    /// Makes a stream unless it is there.
+    ///
+    /// # Errors
+    /// `ContainerMissing` where the group is absent.
+    pub async fn create_stream(&self, group: &str, stream: &str) -> Result<(), Error> {
         let created = self.client.create_log_stream().log_group_name(group).log_stream_name(stream).send().await;
         match created.map_err(|error| classify::sdk("create", subject(group, stream), error)) {
             Err(error) if *error.kind() != ErrorKind::AlreadyExists => Err(error),

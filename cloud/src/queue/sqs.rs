@@ -176,6 +176,14 @@ impl Address {
         format!("{}/{}", endpoint.map_or(&self.origin[..], |url| url.trim_end_matches('/')), self.path)
     }
 
+    /// The queue's ARN. `region` is for ids that name none.
+    pub(super) fn arn(&self, region: Option<&str>) -> Option<String> {
+        let region = self.region.as_deref().or(region)?;
+        let (above, name) = self.path.rsplit_once('/')?;
+        let account = above.rsplit('/').next()?;
+        Some(Partition::of_region(region).arn("sqs", region, account, name))
+    }
+
     fn of_arn(id: &str) -> Option<Self> {
         let parts: Vec<&str> = id.split(':').collect();
         let [_, _, "sqs", region, account, name] = parts[..] else { return None };
@@ -270,6 +278,24 @@ mod tests {
         ] {
             assert_eq!(Address::parse(arn).unwrap().url(None), url);
         }
+    }
+
+    #[test]
+    fn every_form_of_id_says_the_arn() {
+        for (id, region, arn) in [
+            ("https://sqs.cn-north-1.amazonaws.com.cn/111122223333/logs", None, "arn:aws-cn:sqs:cn-north-1:111122223333:logs"),
+            ("arn:aws:sqs:us-east-1:111122223333:logs", Some("eu-west-1"), "arn:aws:sqs:us-east-1:111122223333:logs"),
+            (
+                "https://vpce-0a1.sqs.eu-west-1.vpce.amazonaws.com/111122223333/logs",
+                None,
+                "arn:aws:sqs:eu-west-1:111122223333:logs",
+            ),
+            ("http://127.0.0.1:4566/111122223333/logs", Some("us-east-1"), "arn:aws:sqs:us-east-1:111122223333:logs"),
+        ] {
+            assert_eq!(super::super::arn(id, region).as_deref(), Some(arn));
+        }
+        assert_eq!(super::super::arn("http://127.0.0.1:4566/111122223333/logs", None), None);
+        assert_eq!(super::super::arn("file:///srv/queue", Some("us-east-1")), None);
     }
 
     #[test]
