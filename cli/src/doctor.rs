@@ -5,16 +5,20 @@
 
 mod advice;
 mod check;
+mod clock;
 mod console;
 mod credentials;
 mod denial;
+mod disk;
 mod folders;
 mod history;
 mod link;
+mod log_group;
 mod machine;
 mod organization;
 mod queue;
 mod region;
+mod seal;
 mod source;
 mod statement;
 mod store;
@@ -30,8 +34,8 @@ use clap::Args;
 use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt as _};
 use indicatif::ProgressBar;
-use orgtrail_cloud::{Error, ErrorKind};
-use orgtrail_service::clock::{self, Clock};
+use orgtrail_cloud::{Error, ErrorKind, ServerClock};
+use orgtrail_service::clock::{Clock, system};
 use orgtrail_service::run::Exit;
 use serde_json::json;
 use tokio::sync::Semaphore;
@@ -84,6 +88,8 @@ struct Context {
     patience: Duration,
     turns: Semaphore,
     clock: Arc<dyn Clock>,
+    /// That of STS, which everything in AWS asks first.
+    server_clock: ServerClock,
     read_only: bool,
     bar: ProgressBar,
 }
@@ -92,6 +98,17 @@ struct Context {
 type Job<'a> = BoxFuture<'a, Vec<Check>>;
 
 impl Context {
+    fn new(arguments: &Arguments, bar: &ProgressBar) -> Self {
+        Self {
+            patience: Duration::from_secs(arguments.timeout),
+            turns: Semaphore::new(usize::from(arguments.concurrency)),
+            clock: system(),
+            server_clock: ServerClock::default(),
+            read_only: arguments.read_only,
+            bar: bar.clone(),
+        }
+    }
+
     /// One call: bounded in number and in time. Boxed at once: an SDK's future is large, and there are many of them.
     fn call<'a, T: Send + 'a>(
         &'a self,
@@ -121,18 +138,15 @@ impl Context {
 
 async fn examine(arguments: &Arguments) -> anyhow::Result<Exit> {
     let files = load(&arguments.config)?;
-    let context = Context {
-        patience: Duration::from_secs(arguments.timeout),
-        turns: Semaphore::new(usize::from(arguments.concurrency)),
-        clock: clock::system(),
-        read_only: arguments.read_only,
-        bar: progress("checked", 0),
-    };
+    let bar = progress("checked", 0);
     let mut reports = Vec::new();
     for file in &files {
-        reports.push((file.path.as_path(), process(file), context.all(jobs(file, &context)).await));
+        let context = Context::new(arguments, &bar);
+        let mut checks = context.all(jobs(file, &context)).await;
+        checks.extend(clock::of_machine(context.server_clock.reading()));
+        reports.push((file.path.as_path(), process(file), checks));
     }
-    context.bar.finish_and_clear();
+    bar.finish_and_clear();
     if arguments.json {
         let files =
             reports.iter().map(|(path, process, checks)| json!({"file": path, "process": process, "checks": checks}));
@@ -161,6 +175,7 @@ fn jobs<'a>(file: &'a File, context: &'a Context) -> Vec<Job<'a>> {
     match &file.content {
         Content::Agent(config) => {
             jobs.push(Box::pin(machine::state_dir(&config.state_dir, context)));
+            jobs.push(Box::pin(disk::check(&config.state_dir, disk::Need::of_agent(config))));
             jobs.push(Box::pin(link::aggregator(config, context)));
             if let Some(tls) = &config.aggregator.tls {
                 jobs.push(Box::pin(machine::certificate("aggregator.tls", tls, context)));
@@ -168,21 +183,26 @@ fn jobs<'a>(file: &'a File, context: &'a Context) -> Vec<Job<'a>> {
             for source in &config.sources {
                 jobs.push(Box::pin(source::source(source, context)));
             }
+            jobs.extend(queue::jobs(&config.sources, context));
             for organization in &config.organizations {
                 jobs.push(Box::pin(organization::organization(organization, context)));
             }
         }
         Content::Aggregator(config) => {
             jobs.push(Box::pin(machine::state_dir(&config.state_dir, context)));
+            jobs.push(Box::pin(disk::check(&config.state_dir, disk::Need::of_aggregator(config))));
             jobs.push(Box::pin(machine::listen(config.listen, Some(&config.state_dir))));
             if let Some(tls) = &config.tls {
                 jobs.push(Box::pin(machine::certificate("tls", tls, context)));
             }
             if let Some(seal) = &config.seal {
-                jobs.push(Box::pin(trail::seal(seal, config, context)));
+                jobs.push(Box::pin(seal::seal(seal, config, context)));
             }
             for trail in &config.trails {
                 jobs.push(Box::pin(trail::trail(trail, context)));
+                if let Some(logs) = &trail.cloudwatch_logs {
+                    jobs.push(Box::pin(log_group::log_group(logs, trail, context)));
+                }
             }
         }
         Content::Console(config) => {

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "what a test needs and does not get fails it")]
 
 mod emulator_cloudwatch;
+mod emulator_doctor;
 mod emulator_faults;
 mod emulator_lifecycle;
 mod emulator_ministack;

@@ -3,6 +3,7 @@
 //! Owns: the faults. Knows of HTTP only where a request's head and an answer's body begin. Every connection carries one
 //! request, so that each request meets the faults as they stand.
 
+use orgtrail_service::clock::system;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +15,7 @@ use tokio::task::JoinSet;
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 
 /// What happens to a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// The connection is reset before anything is answered.
     Reset,
@@ -28,6 +29,10 @@ pub enum Mode {
     SlowDown,
     /// KMS's answer to too many requests: 400 ThrottlingException.
     Throttled,
+    /// An answer of one's own: the status line's end, such as `403 Forbidden`, and the body.
+    Answer(&'static str, String),
+    /// The server's answer, and by its `Date` it was given so many seconds later than now. Negative ones are earlier.
+    Date(i64),
 }
 
 /// A fault and the requests it is for.
@@ -117,6 +122,7 @@ async fn connection(mut client: TcpStream, upstream: SocketAddr, state: &Mutex<S
                 r#"{"__type":"ThrottlingException","message":"You have exceeded the rate at which you may call KMS."}"#;
             refuse(&mut client, "400 Bad Request", body).await
         }
+        Some(Mode::Answer(status, body)) => refuse(&mut client, status, &body).await,
         fault => {
             let mut server = TcpStream::connect(upstream).await?;
             server.set_nodelay(true)?;
@@ -144,7 +150,10 @@ async fn answer(
     client: &mut (impl AsyncWrite + Unpin),
     fault: Option<Mode>,
 ) -> io::Result<()> {
-    let (head, body) = read_head(server).await?;
+    let (mut head, body) = read_head(server).await?;
+    if let Some(Mode::Date(seconds)) = fault {
+        head = dated(&head, seconds);
+    }
     client.write_all(head.as_bytes()).await?;
     let (Some(Mode::CutBody(left)) | Some(Mode::StallBody(left))) = fault else {
         client.write_all(&body).await?;
@@ -170,6 +179,14 @@ async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<(String,
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
     }
+}
+
+/// The head with a `Date` that is so many seconds from now.
+fn dated(head: &str, seconds: i64) -> String {
+    let date = system().now() + jiff::SignedDuration::from_secs(seconds);
+    let lines = head.split_inclusive("\r\n").filter(|line| !line.to_ascii_lowercase().starts_with("date:"));
+    let kept: String = lines.collect();
+    kept.replacen("\r\n", &format!("\r\nDate: {}\r\n", date.strftime("%a, %d %b %Y %H:%M:%S GMT")), 1)
 }
 
 async fn refuse(client: &mut TcpStream, status: &str, body: &str) -> io::Result<()> {
@@ -208,7 +225,7 @@ fn take_fault(state: &Mutex<State>, line: String) -> Option<Mode> {
     let fault = state.faults.iter_mut().find(|fault| fault.times > 0 && line.contains(&fault.request_contains));
     let mode = fault.map(|fault| {
         fault.times -= 1;
-        fault.mode
+        fault.mode.clone()
     });
     state.requests.push(line);
     mode

@@ -152,7 +152,18 @@ impl Drop for Process {
 
 /// Runs a program to its end: exit code, and what it said.
 pub fn run(name: &str, arguments: &[&str]) -> anyhow::Result<(i32, String, String)> {
-    let output = Command::new(program(name)).args(arguments).env("NO_COLOR", "1").stdin(Stdio::null()).output()?;
+    run_with(name, arguments, &[])
+}
+
+/// The same with further environment variables.
+pub fn run_with(
+    name: &str,
+    arguments: &[&str],
+    env: &[(&'static str, String)],
+) -> anyhow::Result<(i32, String, String)> {
+    let mut command = Command::new(program(name));
+    command.args(arguments).env("NO_COLOR", "1").envs(env.iter().map(|(key, value)| (key, value)));
+    let output = command.stdin(Stdio::null()).output()?;
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Ok((output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr)))
 }

@@ -178,9 +178,14 @@ impl Site {
 
     /// Runs an operator's verb on this site.
     pub fn verb(&self, verb: &[&str]) -> anyhow::Result<(i32, String, String)> {
+        self.verb_with(verb, &[])
+    }
+
+    /// The same with further environment variables.
+    pub fn verb_with(&self, verb: &[&str], env: &[(&'static str, String)]) -> anyhow::Result<(i32, String, String)> {
         let root = self.root().display().to_string();
         let arguments: Vec<_> = verb.iter().copied().chain(["--config", &root]).collect();
-        crate::process::run("orgtrail", &arguments)
+        crate::process::run_with("orgtrail", &arguments, env)
     }
 
     /// Asserts the promise: every record of the sources is in the trail, none twice, and the ledgers say so.

@@ -6,8 +6,9 @@ use orgtrail_cloud::partition::Partition;
 use orgtrail_cloud::{Error, ErrorKind, RoleStep};
 
 use super::check::Advice;
+use super::clock;
 use super::denial::{Denial, Side};
-use super::statement::{Holder, Wanted, account, principal, trust};
+use super::statement::{Holder, Wanted, account, key_of_log_group, principal, trust};
 
 /// Who asks, and where.
 #[derive(Debug, Clone, Default)]
@@ -20,7 +21,7 @@ pub(super) struct Scene {
 
 /// What to do about the failure of a call that needs `wanted`.
 pub(super) fn of(error: &Error, wanted: &Wanted, scene: &Scene) -> Vec<Advice> {
-    if let Some(advice) = not_a_policy(error, scene) {
+    if let Some(advice) = unusable(error, wanted).or_else(|| not_a_policy(error, scene)) {
         return advice;
     }
     match error.kind() {
@@ -29,15 +30,57 @@ pub(super) fn of(error: &Error, wanted: &Wanted, scene: &Scene) -> Vec<Advice> {
     }
 }
 
+/// What is there, or should be, and can't be used as it is: a key that is switched off or absent, an archived object, an
+/// absent queue. Codes: each service's API reference.
+fn unusable(error: &Error, wanted: &Wanted) -> Option<Vec<Advice>> {
+    let code = error.service_code().unwrap_or_default();
+    let advice = |text: String| Some(vec![Advice::text(text)]);
+    let key = || match Denial::read(error.detail_text()).resource.or_else(|| wanted.resources.first().cloned()) {
+        Some(key) if key.contains(":kms:") || wanted.holder == Holder::Key => key,
+        _ => "KEY".to_owned(),
+    };
+    // SQS and SNS begin these codes with `KMS` or `KMS.`, S3 with `KMS.`.
+    let of_key = code.to_ascii_lowercase().replace("kms.", "kms");
+    match of_key.trim_end_matches("exception") {
+        "disabled" | "kmsdisabled" => advice(format!(
+            "the KMS key is disabled: aws kms enable-key --key-id {}, or name another key",
+            key()
+        )),
+        "kmsinvalidstate" | "kmskmsinvalidstate" => advice(format!(
+            "the KMS key waits for its deletion, or is not ready: look at KeyState in aws kms describe-key --key-id {}. While it \
+             waits, aws kms cancel-key-deletion and then enable-key bring it back",
+            key()
+        )),
+        "kmsnotfound" => advice(missing_key(&key())),
+        "notfound" if wanted.prefix() == "kms" => advice(missing_key(&key())),
+        "invalidobjectstate" => advice(
+            "the object is archived: restore it, or let listings begin behind it with `start`; a lifecycle rule moves what \
+             is old out of reach"
+                .to_owned(),
+        ),
+        "queuedoesnotexist" | "aws.simplequeueservice.nonexistentqueue" => Some(vec![
+            Advice::text(
+                "there is no such queue here: look at account, region and name in `queue`. Of a queue in another account SQS may \
+                 say the same where the queue's policy does not let the caller in",
+            ),
+        ]),
+        _ => None,
+    }
+}
+
+fn missing_key(key: &str) -> String {
+    format!(
+        "the KMS key {key} is not there: look at its id. Keys are of one region and account: write the ARN, or the key's own \
+         `region` and a role in its account"
+    )
+}
+
 /// What no statement cures; none where it is a question of policies.
 fn not_a_policy(error: &Error, scene: &Scene) -> Option<Vec<Advice>> {
     let (code, detail) = (error.service_code().unwrap_or_default(), error.detail_text());
     let advice = |text: &str| Some(vec![Advice::text(text)]);
     if is_skewed(code, detail) {
-        return advice(
-            "the clock of this machine is wrong: AWS refuses requests that are signed more than 5 minutes (S3: 15) off its own \
-             time. Correct it, and keep it with NTP or chrony",
-        );
+        return advice(clock::WRONG);
     }
     match code {
         "InvalidAccessKeyId" | "InvalidClientTokenId" | "UnrecognizedClientException" | "InvalidToken" => {
@@ -93,7 +136,10 @@ fn missing(scene: &Scene) -> String {
 
 fn refused(detail: &str, wanted: &Wanted, scene: &Scene) -> Vec<Advice> {
     let denial = Denial::read(detail);
-    let key = through_key(&denial, scene);
+    if wanted.prefix() == "logs" && (detail.contains("KMS key") || denial.is_of_key()) {
+        return vec![of_log_groups_key(&denial, wanted)];
+    }
+    let key = through_key(&denial, wanted, scene).or_else(|| own_name(&denial, wanted));
     let wanted = key.as_ref().unwrap_or(wanted);
     let who = denial.principal.as_deref().or(scene.who.as_deref()).map(principal);
     if denial.explicit {
@@ -137,8 +183,24 @@ fn refused(detail: &str, wanted: &Wanted, scene: &Scene) -> Vec<Advice> {
     }
 }
 
-/// S3 was refused by KMS: then it is about the key, not about the bucket.
-fn through_key(denial: &Denial, scene: &Scene) -> Option<Wanted> {
+/// Policies want ARNs, configuration takes a key's id and alias too; the refusal has the ARN.
+fn own_name(denial: &Denial, wanted: &Wanted) -> Option<Wanted> {
+    let is_whole = matches!(wanted.holder, Holder::Key | Holder::Queue | Holder::Topic);
+    let arn = denial.resource.clone().filter(|_| is_whole)?;
+    Some(Wanted { resources: vec![arn], ..wanted.clone() })
+}
+
+/// CloudWatch Logs may not use the key of a group.
+fn of_log_groups_key(denial: &Denial, wanted: &Wanted) -> Advice {
+    let key = denial.resource.as_deref().filter(|arn| arn.contains(":kms:")).unwrap_or("the log group's KMS key");
+    let group = wanted.resources.first().map_or("", String::as_str);
+    let text = format!("enable {key} if it is disabled; its policy must hold");
+    Advice::statement(text, key_of_log_group(group))
+}
+
+/// A service was refused by KMS in the caller's name: then it is about the key, not about what is encrypted with it.
+fn through_key(denial: &Denial, wanted: &Wanted, scene: &Scene) -> Option<Wanted> {
+    let service = wanted.through()?;
     let action = match denial.action.as_deref()? {
         "kms:Decrypt" => "kms:Decrypt",
         "kms:GenerateDataKey" => "kms:GenerateDataKey",
@@ -151,7 +213,7 @@ fn through_key(denial: &Denial, scene: &Scene) -> Option<Wanted> {
     // A put of more than one part decrypts its own data key.
     let actions: &[&'static str] =
         if action == "kms:Decrypt" { &["kms:Decrypt"] } else { &["kms:GenerateDataKey", "kms:Decrypt"] };
-    Some(Wanted::key_through_s3(actions, &key, &region))
+    Some(Wanted::key_through(service, actions, &key, &region))
 }
 
 fn forbidden(denial: &Denial, wanted: &Wanted) -> Advice {

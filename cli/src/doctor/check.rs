@@ -76,12 +76,21 @@ impl Chain {
         self.push(hop, Outcome::Skipped, why, Vec::new());
     }
 
+    /// Not tried, with what it needs.
+    pub(super) fn skip_advised(&mut self, hop: &'static str, why: impl Into<String>, advice: Vec<Advice>) {
+        self.push(hop, Outcome::Skipped, why, advice);
+    }
+
     /// The hops that the last failure leaves out.
     pub(super) fn skip_all(&mut self, hops: &[&'static str]) {
         let failed = self.checks.iter().rfind(|check| check.outcome == Outcome::Failed).map_or("", |check| check.hop);
         for hop in hops {
             self.skip(hop, format!("needs `{failed}`, which failed"));
         }
+    }
+
+    pub(super) fn has_failed(&self, hop: &str) -> bool {
+        self.checks.iter().any(|check| check.hop == hop && check.outcome == Outcome::Failed)
     }
 
     pub(super) fn end(self) -> Vec<Check> {

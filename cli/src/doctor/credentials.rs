@@ -1,13 +1,14 @@
 //! Who a connection is: the first credentials, and each role behind them, one after the other.
 
 use orgtrail_cloud::partition::Partition;
-use orgtrail_cloud::{Connection, caller_identity};
+use orgtrail_cloud::{Connection, caller_identity_and_time};
 
 use super::Context;
 use super::advice::{self, Scene};
 use super::check::{Advice, Chain};
 use super::statement::{Holder, Wanted};
 
+const PARTITION: &str = "partition";
 const CREDENTIALS: &str = "credentials";
 const ASSUME_ROLE: &str = "assume role";
 
@@ -26,7 +27,8 @@ pub(super) async fn walk(connection: &Connection, chain: &mut Chain, context: &C
             session_duration: None,
             ..connection.clone()
         };
-        let identity = context.call("ask for", "the caller's identity", caller_identity(&here)).await;
+        let asked = caller_identity_and_time(&here, &context.server_clock);
+        let identity = context.call("ask for", "the caller's identity", asked).await;
         let role = known.checked_sub(1).and_then(|index| roles.get(index));
         match (identity, role) {
             (Ok(identity), None) => {
@@ -54,6 +56,11 @@ pub(super) async fn walk(connection: &Connection, chain: &mut Chain, context: &C
     who
 }
 
+/// Has a walk in this chain failed?
+pub(super) fn failed(chain: &Chain) -> bool {
+    [PARTITION, CREDENTIALS, ASSUME_ROLE].into_iter().any(|hop| chain.has_failed(hop))
+}
+
 /// The partitions of what is named must be one; false where they are not.
 pub(super) fn one_partition(named: &[(&str, Option<Partition>)], chain: &mut Chain) -> bool {
     let mut known = named.iter().filter_map(|(name, partition)| partition.map(|partition| (*name, partition)));
@@ -64,7 +71,7 @@ pub(super) fn one_partition(named: &[(&str, Option<Partition>)], chain: &mut Cha
             let detail = format!("{first} is in partition {partition}, {other} in {its}");
             let text = "accounts, roles, keys and buckets of one partition are unknown in the others: everything of one source or \
                         trail must be in one";
-            chain.fail("partition", detail, vec![Advice::text(text)]);
+            chain.fail(PARTITION, detail, vec![Advice::text(text)]);
             false
         }
     }

@@ -65,6 +65,11 @@ impl Side {
 }
 
 impl Denial {
+    /// Is it about a KMS key, whatever was asked for?
+    pub(super) fn is_of_key(&self) -> bool {
+        self.action.as_deref().is_some_and(|action| action.starts_with("kms:"))
+    }
+
     /// Reads `User: ARN is not authorized to perform: ACTION on resource: ARN because no … policy allows …`, in all or in
     /// part.
     pub(super) fn read(text: &str) -> Self {

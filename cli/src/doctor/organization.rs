@@ -5,7 +5,7 @@ use orgtrail_agent::{Organization, preview};
 use super::advice::{self, Scene};
 use super::check::{Advice, Chain, Check};
 use super::statement::{Holder, Wanted};
-use super::{Context, Job, credentials, source};
+use super::{Context, Job, credentials, queue, source};
 
 const ACCOUNTS: &str = "accounts";
 
@@ -43,9 +43,11 @@ pub(super) async fn organization(config: &Organization, context: &Context) -> Ve
     } else {
         chain.ok(ACCOUNTS, detail);
     }
-    let jobs = preview.sources.iter().map(|one| Box::pin(source::source(one, context)) as Job<'_>);
+    let mut jobs: Vec<Job<'_>> = Vec::new();
+    jobs.extend(preview.sources.iter().map(|one| Box::pin(source::source(one, context)) as Job<'_>));
+    jobs.extend(queue::jobs(&preview.sources, context));
     let mut checks = chain.end();
-    checks.extend(context.all(jobs.collect()).await);
+    checks.extend(context.all(jobs).await);
     checks
 }
 

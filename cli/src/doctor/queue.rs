@@ -2,65 +2,76 @@
 
 use std::time::Duration;
 
-use orgtrail_cloud::partition::Partition;
-use orgtrail_cloud::queue::Receive;
+use orgtrail_agent::Source;
+use orgtrail_cloud::queue::{self, Receive};
 use orgtrail_cloud::{Connection, Error, open_queue};
 
 use super::advice::{self, Scene};
-use super::check::Chain;
+use super::check::{Chain, Check};
 use super::statement::{Holder, Wanted};
-use super::{Context, credentials};
+use super::{Context, Job, credentials};
 
 const QUEUE: &str = "queue";
+const RECEIVE: &str = "receive";
 const ACTIONS: [&str; 4] =
     ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"];
 
-/// Receives one message without hiding it. SQS counts that as a delivery, so with `--read-only` it is left out.
-pub(super) async fn receive(id: &str, connection: &Connection, chain: &mut Chain, context: &Context) {
-    let mut scene = Scene::default();
-    if !id.starts_with("file://") {
-        scene.who = credentials::walk(connection, chain, context).await;
-        if scene.who.is_none() {
-            return chain.skip_all(&[QUEUE]);
+/// The queues of some sources, each once: the sources of an organization often share one.
+pub(super) fn jobs<'a>(sources: &'a [Source], context: &'a Context) -> Vec<Job<'a>> {
+    let mut queues: Vec<(&str, &Connection)> = Vec::new();
+    for notifications in sources.iter().filter_map(|source| source.notifications.as_ref()) {
+        let queue = (notifications.queue.as_str(), &notifications.connection);
+        if !queues.contains(&queue) {
+            queues.push(queue);
         }
     }
-    let request = Receive { messages_max: 1, wait: Duration::ZERO, visibility: Duration::ZERO };
-    let asked = async {
+    queues.into_iter().map(|(id, connection)| Box::pin(queue(id, connection, context)) as Job<'a>).collect()
+}
+
+/// Asks how full it is, and receives one message without hiding it. SQS counts that as a delivery, so with `--read-only` it
+/// is left out.
+async fn queue(id: &str, connection: &Connection, context: &Context) -> Vec<Check> {
+    let mut chain = Chain::new(format!("queue {id}"));
+    let mut scene = Scene { who: None, region: connection.region.clone() };
+    if !id.starts_with("file://") {
+        scene.who = credentials::walk(connection, &mut chain, context).await;
+        if scene.who.is_none() {
+            chain.skip_all(&[QUEUE, RECEIVE]);
+            return chain.end();
+        }
+    }
+    let arn = queue::arn(id, connection.region.as_deref());
+    scene.region = arn.as_deref().and_then(|arn| arn.split(':').nth(3)).map(str::to_owned).or(scene.region);
+    let failed = |error: &Error, hop, chain: &mut Chain| {
+        let wanted =
+            Wanted::new("OrgtrailReceives", &ACTIONS, arn.clone().unwrap_or_else(|| id.to_owned()), Holder::Queue);
+        chain.fail(hop, error.to_string(), advice::of(error, &wanted, &scene));
+    };
+    let opened = async {
         let queue = open_queue(id, connection).await?;
         let depth = queue.depth().await?;
-        if !context.read_only {
-            queue.receive(&request).await?;
-        }
-        Ok::<_, Error>(depth)
+        Ok::<_, Error>((queue, depth))
     };
-    match context.call("receive from", id, asked).await {
-        Ok(depth) => chain.ok(QUEUE, format!("{id}: {} waiting, {} in work", depth.waiting, depth.in_work)),
+    let queue = match context.call("get the depth of", id, opened).await {
+        Ok((queue, depth)) => {
+            chain.ok(QUEUE, format!("{} waiting, {} in work", depth.waiting, depth.in_work));
+            queue
+        }
         Err(error) => {
-            let wanted = Wanted::new("OrgtrailReceives", &ACTIONS, arn(id), Holder::Queue);
-            chain.fail(QUEUE, error.to_string(), advice::of(&error, &wanted, &scene));
+            failed(&error, QUEUE, &mut chain);
+            chain.skip_all(&[RECEIVE]);
+            return chain.end();
         }
-    }
-}
-
-/// The ARN of a queue's URL, `https://sqs.REGION.amazonaws.com/ACCOUNT/NAME`; an ARN stays what it is.
-fn arn(id: &str) -> String {
-    let parts = || {
-        let (host, path) = id.split_once("://")?.1.split_once('/')?;
-        let (account, name) = path.split_once('/')?;
-        let region = host.strip_prefix("sqs.")?.split('.').next()?;
-        Some(Partition::of_region(region).arn("sqs", region, account, name))
     };
-    parts().unwrap_or_else(|| id.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_queues_url_says_its_arn() {
-        let url = "https://sqs.cn-north-1.amazonaws.com.cn/111122223333/trail";
-        assert_eq!(arn(url), "arn:aws-cn:sqs:cn-north-1:111122223333:trail");
-        assert_eq!(arn("arn:aws:sqs:eu-west-1:1:q"), "arn:aws:sqs:eu-west-1:1:q");
+    if context.read_only {
+        chain.skip(RECEIVE, "--read-only");
+        return chain.end();
     }
+    let request = Receive { messages_max: 1, wait: Duration::ZERO, visibility: Duration::ZERO };
+    match context.call("receive from", id, queue.receive(&request)).await {
+        Ok(messages) if messages.is_empty() => chain.ok(RECEIVE, "no message is there"),
+        Ok(_) => chain.ok(RECEIVE, "a message was received, and given back at once"),
+        Err(error) => failed(&error, RECEIVE, &mut chain),
+    }
+    chain.end()
 }

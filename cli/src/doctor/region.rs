@@ -24,7 +24,7 @@ const DIGEST: &str = "digest";
 const OBJECT_BYTES_MAX: u64 = 64 << 20;
 const CONTENT_BYTES_MAX: usize = 512 << 20;
 /// How far ahead of our clock an object may be written: what NTP leaves, and more.
-const AHEAD_MAX: SignedDuration = SignedDuration::from_mins(1);
+const AHEAD_MAX: SignedDuration = SignedDuration::from_secs(30);
 /// Around a digest's end, its key is looked for; as the agent does.
 const AROUND: SignedDuration = SignedDuration::from_hours(2);
 
@@ -94,8 +94,7 @@ fn tell_age(meta: &ObjectMeta, chain: &mut Chain, context: &Context) {
     let ahead = meta.last_modified.duration_since(context.clock.now());
     if ahead > AHEAD_MAX {
         let detail = format!("{} was written {} ahead of this machine's clock", meta.key, age(ahead.as_secs()));
-        let text = "correct the clock, with NTP or chrony: AWS refuses requests that are signed 5 minutes off";
-        return chain.warn(NEWEST, detail, vec![Advice::text(text)]);
+        return chain.warn(NEWEST, detail, vec![Advice::text(super::clock::WRONG)]);
     }
     chain.ok(NEWEST, format!("{} ago, {}", age(-ahead.as_secs()), meta.key));
 }

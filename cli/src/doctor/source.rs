@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use orgtrail_agent::{DigestKeys, Source, SourceKind};
+use orgtrail_cloud::ErrorKind;
 use orgtrail_cloud::object_store::ListRequest;
 use orgtrail_cloud::partition::Partition;
 use orgtrail_event::digest::PublicKeys;
@@ -12,11 +13,13 @@ use super::check::{Advice, Chain, Check};
 use super::folders::{self, Found};
 use super::region::{Digests, Region, region};
 use super::statement::Wanted;
-use super::{Context, Job, credentials, history, queue, store};
+use super::{Context, Job, credentials, history, store};
 
 const FOLDERS: &str = "list";
 const DIGEST_KEYS: &str = "digest keys";
 
+/// Of exported logs, a file up to this size is read.
+const FILE_BYTES_MAX: u64 = 64 << 20;
 /// A list of public keys is some hundred bytes a key; the agent's own bound.
 const KEYS_BYTES_MAX: u64 = 4 << 20;
 
@@ -66,12 +69,8 @@ pub(super) async fn source(config: &Source, context: &Context) -> Vec<Check> {
     let regions: Vec<Region> = regions.collect();
     let (place, keys) = (&place, &keys);
     let jobs = regions.iter().map(|one| Box::pin(region(one, place, keys, connection, context)) as Job<'_>);
-    let below = context.all(jobs.collect()).await;
-    if let Some(notifications) = &config.notifications {
-        queue::receive(&notifications.queue, &notifications.connection, &mut chain, context).await;
-    }
     let mut checks = chain.end();
-    checks.extend(below);
+    checks.extend(context.all(jobs.collect()).await);
     checks
 }
 
@@ -89,8 +88,11 @@ async fn any_file(place: &store::Place, chain: &mut Chain, context: &Context) {
         return chain.warn(FOLDERS, "no file is here", vec![Advice::text("look at `location`")]);
     };
     chain.ok(FOLDERS, format!("there are files, the first is {}", first.key));
-    match context.call("get", &first.key, place.store.get(&first.key, u64::MAX)).await {
+    match context.call("get", &first.key, place.store.get(&first.key, FILE_BYTES_MAX)).await {
         Ok(object) => chain.ok("get", format!("{} bytes", object.bytes.len())),
+        Err(error) if matches!(error.kind(), ErrorKind::TooLarge { .. }) => {
+            chain.ok("get", format!("{} bytes, too many to read them here", first.size));
+        }
         Err(error) => chain.fail("get", error.to_string(), place.advice(&error, Wanted::read)),
     }
 }

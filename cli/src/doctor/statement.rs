@@ -23,6 +23,7 @@ pub(super) enum Holder {
     Bucket,
     Key,
     Queue,
+    Topic,
     /// Nothing with a policy of its own that could be in the way.
     Account,
 }
@@ -33,6 +34,7 @@ impl Holder {
             Self::Bucket => "the bucket's policy",
             Self::Key => "the key's policy",
             Self::Queue => "the queue's policy",
+            Self::Topic => "the topic's policy",
             Self::Account => "the resource's policy",
         }
     }
@@ -62,10 +64,31 @@ impl Wanted {
         Self::new("OrgtrailDeliver", &actions, partition.s3_arn(bucket, &below(prefix, "AWSLogs/*")), Holder::Bucket)
     }
 
-    /// Use a key through S3 in the bucket's region.
-    pub(super) fn key_through_s3(actions: &[&'static str], key: &str, region: &str) -> Self {
-        let wanted = Self::new("OrgtrailKeyThroughS3", actions, key.to_owned(), Holder::Key);
-        Self { condition: Some(through_s3(region)), ..wanted }
+    /// Use a key through a service that encrypts with it, in that service's region.
+    pub(super) fn key_through(service: Service, actions: &[&'static str], key: &str, region: &str) -> Self {
+        let wanted = Self::new(service.sid(), actions, key.to_owned(), Holder::Key);
+        Self { condition: Some(through(service, region)), ..wanted }
+    }
+
+    /// Publish to a topic.
+    pub(super) fn publish(topic: &str) -> Self {
+        Self::new("OrgtrailAnnounces", &["sns:Publish"], topic.to_owned(), Holder::Topic)
+    }
+
+    /// Which service a key is used through when it is about these actions; none where the key itself is asked, as for a seal
+    /// or a signature, and where the service uses it under its own name.
+    pub(super) fn through(&self) -> Option<Service> {
+        match self.prefix() {
+            "s3" => Some(Service::S3),
+            "sqs" => Some(Service::Sqs),
+            "sns" => Some(Service::Sns),
+            _ => None,
+        }
+    }
+
+    /// What stands before the actions' colon: `kms`.
+    pub(super) fn prefix(&self) -> &'static str {
+        self.actions.first().and_then(|action| action.split(':').next()).unwrap_or_default()
     }
 
     /// The statement for the policy of a role or user.
@@ -99,6 +122,48 @@ impl Wanted {
         }
         Value::Object(statement)
     }
+}
+
+/// A service that asks KMS in its caller's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Service {
+    S3,
+    Sqs,
+    Sns,
+}
+
+impl Service {
+    /// Its name in hosts.
+    fn host(self) -> &'static str {
+        match self {
+            Self::S3 => "s3",
+            Self::Sqs => "sqs",
+            Self::Sns => "sns",
+        }
+    }
+
+    fn sid(self) -> &'static str {
+        match self {
+            Self::S3 => "OrgtrailKeyThroughS3",
+            Self::Sqs => "OrgtrailKeyThroughSqs",
+            Self::Sns => "OrgtrailKeyThroughSns",
+        }
+    }
+}
+
+/// The statement for the policy of a key that CloudWatch Logs encrypts a group with: that service asks KMS under its own name,
+/// so no role needs anything. Source: CloudWatch Logs user guide, "Encrypt log data in CloudWatch Logs using AWS KMS".
+pub(super) fn key_of_log_group(group: &str) -> Value {
+    let region = group.split(':').nth(3).unwrap_or("REGION");
+    let service = format!("logs.{region}.{}", Partition::of_region(region).dns_suffix());
+    json!({
+        "Sid": "CloudWatchLogsUsesTheKey",
+        "Effect": "Allow",
+        "Principal": {"Service": service},
+        "Action": ["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:Describe*"],
+        "Resource": "*",
+        "Condition": {"ArnEquals": {"kms:EncryptionContext:aws:logs:arn": group.trim_end_matches(":*")}},
+    })
 }
 
 /// The statement for the trust policy of a role.
@@ -136,11 +201,13 @@ fn below(prefix: &str, key: &str) -> String {
     if prefix.is_empty() { key.to_owned() } else { format!("{prefix}/{key}") }
 }
 
-/// Only through S3 of that region. In China the host has one more label behind it, which not every page of AWS's has.
-fn through_s3(region: &str) -> Value {
+/// Only through that service of that region. In China the host has one more label behind it, which not every page of AWS's
+/// has.
+fn through(service: Service, region: &str) -> Value {
+    let host = service.host();
     match Partition::of_region(region) {
-        Partition::China => json!({"StringLike": {"kms:ViaService": format!("s3.{region}.amazonaws.com*")}}),
-        partition => json!({"StringEquals": {"kms:ViaService": format!("s3.{region}.{}", partition.dns_suffix())}}),
+        Partition::China => json!({"StringLike": {"kms:ViaService": format!("{host}.{region}.amazonaws.com*")}}),
+        partition => json!({"StringEquals": {"kms:ViaService": format!("{host}.{region}.{}", partition.dns_suffix())}}),
     }
 }
 
@@ -181,7 +248,7 @@ mod tests {
             assert_eq!(read["Resource"], format!("arn:{id}:s3:::logs/a/b/*"));
             assert_eq!(read["Action"], "s3:GetObject");
             let key = format!("arn:{id}:kms:{region}:1:key/k");
-            let decrypt = Wanted::key_through_s3(&["kms:Decrypt"], &key, region);
+            let decrypt = Wanted::key_through(Service::S3, &["kms:Decrypt"], &key, region);
             assert_eq!(decrypt.identity()["Resource"], key);
             assert_eq!(decrypt.identity()["Condition"], via);
             let policy = decrypt.resource(&format!("arn:{id}:iam::1:role/r"));
@@ -190,6 +257,29 @@ mod tests {
                 (&json!("*"), &json!(format!("arn:{id}:iam::1:role/r")))
             );
         }
+    }
+
+    #[test]
+    fn a_key_is_used_through_the_service_that_encrypts_with_it() {
+        let wanted = |action| Wanted::new("A", &[action], "arn:aws:x:eu-west-1:1:y".to_owned(), Holder::Account);
+        for (action, through) in [
+            ("s3:GetObject", Some(Service::S3)),
+            ("sqs:ReceiveMessage", Some(Service::Sqs)),
+            ("sns:Publish", Some(Service::Sns)),
+            ("kms:GenerateDataKey", None),
+            ("logs:PutLogEvents", None),
+        ] {
+            assert_eq!(wanted(action).through(), through, "{action}");
+        }
+        let key = Wanted::key_through(Service::Sqs, &["kms:Decrypt"], "arn:aws:kms:eu-west-1:1:key/k", "eu-west-1");
+        assert_eq!(
+            key.identity()["Condition"],
+            json!({"StringEquals": {"kms:ViaService": "sqs.eu-west-1.amazonaws.com"}})
+        );
+        let logs = key_of_log_group("arn:aws-cn:logs:cn-north-1:1:log-group:g:*");
+        assert_eq!(logs["Principal"]["Service"], "logs.cn-north-1.amazonaws.com.cn");
+        let group = &logs["Condition"]["ArnEquals"]["kms:EncryptionContext:aws:logs:arn"];
+        assert_eq!(group, "arn:aws-cn:logs:cn-north-1:1:log-group:g");
     }
 
     #[test]

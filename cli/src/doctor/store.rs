@@ -117,7 +117,10 @@ async fn region(
     match (&connection.region, &found) {
         (Some(configured), Some(found)) if configured != found => {
             let detail = format!("{location} is in {found}, configured is {configured}");
-            chain.warn(BUCKET, detail, vec![Advice::text(format!("write region = \"{found}\""))]);
+            let text = format!(
+                "write region = \"{found}\": objects are found there all the same, but keys, and STS for roles, are asked in {configured}"
+            );
+            chain.fail(BUCKET, detail, vec![Advice::text(text)]);
         }
         (_, Some(found)) => chain.ok(BUCKET, format!("{location} in {found}")),
         (_, None) => chain.ok(BUCKET, location.to_string()),

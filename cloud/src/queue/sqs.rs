@@ -283,7 +283,11 @@ mod tests {
     #[test]
     fn every_form_of_id_says_the_arn() {
         for (id, region, arn) in [
-            ("https://sqs.cn-north-1.amazonaws.com.cn/111122223333/logs", None, "arn:aws-cn:sqs:cn-north-1:111122223333:logs"),
+            (
+                "https://sqs.cn-north-1.amazonaws.com.cn/111122223333/logs",
+                None,
+                "arn:aws-cn:sqs:cn-north-1:111122223333:logs",
+            ),
             ("arn:aws:sqs:us-east-1:111122223333:logs", Some("eu-west-1"), "arn:aws:sqs:us-east-1:111122223333:logs"),
             (
                 "https://vpce-0a1.sqs.eu-west-1.vpce.amazonaws.com/111122223333/logs",
