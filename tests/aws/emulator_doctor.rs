@@ -315,7 +315,7 @@ async fn the_statement_that_a_recorded_refusal_asks_for_is_shown_whole_emulator(
         s3(&own("kms:Decrypt", &key("111122223333"))),
     );
     let message = denied("kms:GenerateDataKey", &key("444455556666"), their_policy);
-    refuse(&proxy, &format!("PUT /{}/orgtrail-doctor", aws.trail), "403 Forbidden", s3(&message));
+    refuse(&proxy, &format!("PUT /{}/AWSLogs/orgtrail-doctor", aws.trail), "403 Forbidden", s3(&message));
     let message = own("kms:Decrypt", &key("111122223333"));
     refuse(
         &proxy,

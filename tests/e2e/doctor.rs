@@ -7,7 +7,12 @@ use orgtrail_tests::site::{Site, files};
 use serde_json::Value;
 
 fn site() -> (Site, Manifest) {
-    Site::generated(&Plan { hours: 1, corrupt_share: 0.0, ..Plan::default() }.with_records(200)).unwrap()
+    let plan = Plan { hours: 1, corrupt_share: 0.0, ..Plan::default() }.with_records(200);
+    let (mut site, manifest) = Site::generated(&plan).unwrap();
+    // What the machines of tests have room for.
+    site.aggregator_more = "[journal]\ncapacity = \"64MiB\"\n".to_owned();
+    site.configure(&manifest.sources).unwrap();
+    (site, manifest)
 }
 
 /// Exit code and every check, as (outcome, subject, hop, whole check).
@@ -45,6 +50,19 @@ fn a_healthy_site_has_nothing_to_mend_and_nothing_is_left_behind() {
     assert_eq!((files(&site.trail_dir()), files(&site.sources())), before, "the doctor left something behind");
     let (code, text, errors) = site.verb(&["doctor"]).unwrap();
     assert!(code == 0 && text.contains(" 0 failed") && errors.is_empty(), "{text}{errors}");
+    assert!(aggregator.stop().unwrap().success());
+}
+
+#[test]
+fn a_disk_that_cannot_hold_what_is_configured_is_told_in_figures() {
+    let (mut site, manifest) = site();
+    site.aggregator_more = "[journal]\ncapacity = \"1000TiB\"\n".to_owned();
+    site.configure(&manifest.sources).unwrap();
+    let mut aggregator = site.aggregator().unwrap();
+    let (_, checks) = doctor(&site, &[]);
+    let [failure] = &failures(&checks)[..] else { panic!("{checks:#?}") };
+    assert!(failure.starts_with("room: ") && failure.contains(" free of "), "{failure}");
+    assert!(failure.ends_with("the configured bounds need 1000.0 TiB"), "{failure}");
     assert!(aggregator.stop().unwrap().success());
 }
 

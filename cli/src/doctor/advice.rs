@@ -129,7 +129,7 @@ fn missing(scene: &Scene) -> String {
         format!(" This looked in partition {} ({region}).", Partition::of_region(region))
     });
     format!(
-        "it is not there: look at the name.{here} What is in another partition (aws, aws-us-gov, aws-cn) looks absent from here: \
+        "it is not there: look at the name, or make it.{here} What is in another partition (aws, aws-us-gov, aws-cn) looks absent from here: \
              it needs a region and credentials of its own"
     )
 }
@@ -266,9 +266,9 @@ pub(super) fn of_role(error: &Error, role: &RoleStep, before: Option<&str>) -> V
     let trusted = Advice::statement(format!("the trust policy of {} must hold", role.role_arn), trust(caller, id));
     let external = match id {
         Some(id) => {
-            format!("if it asks for an sts:ExternalId, that must be \"{id}\" to the letter, as `external_id` is here")
+            format!("If it asks for an sts:ExternalId, that must be \"{id}\" to the letter, as `external_id` is here")
         }
-        None => "if it asks for an sts:ExternalId, write the same as `external_id` here".to_owned(),
+        None => "If it asks for an sts:ExternalId, write the same as `external_id` here".to_owned(),
     };
     let exists = Advice::text(format!("STS says the same of a role that does not exist: look at the name. {external}"));
     match denial.side {

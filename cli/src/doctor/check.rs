@@ -48,6 +48,14 @@ pub(super) struct Check {
     pub(super) advice: Vec<Advice>,
 }
 
+impl Check {
+    /// Were both left out for the same reason?
+    pub(super) fn is_skipped_as(one: &Self, other: &Self) -> bool {
+        let skipped = |check: &Self| check.outcome == Outcome::Skipped && check.advice.is_empty();
+        skipped(one) && skipped(other) && one.detail == other.detail
+    }
+}
+
 /// The checks of one thing, in their order.
 #[derive(Debug)]
 pub(super) struct Chain {

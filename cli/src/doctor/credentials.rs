@@ -47,7 +47,10 @@ pub(super) async fn walk(connection: &Connection, chain: &mut Chain, context: &C
                 return None;
             }
             (Err(error), Some(role)) => {
-                chain.fail(ASSUME_ROLE, error.to_string(), advice::of_role(&error, role, who.as_deref()));
+                // What was asked for is nothing to the reader; what was refused is the role.
+                let said = error.detail_text().trim_start_matches("no credentials: ");
+                let detail = format!("{}: {} ({said})", role.role_arn, error.kind());
+                chain.fail(ASSUME_ROLE, detail, advice::of_role(&error, role, who.as_deref()));
                 roles[known..].iter().for_each(|_| chain.skip_all(&[ASSUME_ROLE]));
                 return None;
             }

@@ -108,7 +108,7 @@ fn tell(config: &Source, found: &Found, chain: &mut Chain) {
     let accounts: BTreeSet<&str> = found.folders.keys().map(|(account, _)| account.as_str()).collect();
     let layouts: Vec<&str> = found.layouts.iter().map(String::as_str).collect();
     let regions = found.folders.len();
-    let detail = format!("{} accounts, {regions} regions of them, layout: {}", accounts.len(), layouts.join(", "));
+    let detail = format!("accounts: {}, regions of all: {regions}, layout: {}", accounts.len(), layouts.join(", "));
     let silent: Vec<&str> =
         config.accounts.iter().map(String::as_str).filter(|account| !accounts.contains(account)).collect();
     if found.cut_short {

@@ -1,7 +1,8 @@
 //! A trail of an aggregator: put, read and delete an object in its place, and sign.
 //!
-//! What is written: one object of some bytes below `orgtrail-doctor/` of the trail's location, encrypted as the trail's own
-//! and deleted at the end. With `--read-only` none of it.
+//! What is written: one object of some bytes below `AWSLogs/[o-…/]orgtrail-doctor/` of the trail's location, where the policies
+//! of a trail allow it and nothing looks for logs, encrypted as the trail's own and deleted at the end. With `--read-only`
+//! none of it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -94,7 +95,8 @@ fn absent(root: &Path, chain: &mut Chain, context: &Context) {
 
 async fn put_and_get(config: &TrailConfig, place: &Place, chain: &mut Chain, context: &Context) {
     let now = context.clock.now();
-    let key = format!("orgtrail-doctor/{}-{}", now.as_millisecond(), std::process::id());
+    let organization = config.organization_id.as_ref().map_or_else(String::new, |id| format!("{id}/"));
+    let key = format!("AWSLogs/{organization}orgtrail-doctor/{}-{}", now.as_millisecond(), std::process::id());
     let name = place.store.location().object(&key);
     let options = PutOptions {
         content_type: Some("text/plain"),
@@ -108,14 +110,7 @@ async fn put_and_get(config: &TrailConfig, place: &Place, chain: &mut Chain, con
         ..PutOptions::default()
     };
     if let Err(error) = context.call("put", &name, place.store.put(&key, Bytes::from_static(PROBE), &options)).await {
-        let mut advice = place.advice(&error, Wanted::deliver);
-        if place.bucket.is_some() && *error.kind() == ErrorKind::Denied {
-            advice.push(Advice::text(format!(
-                "the doctor puts below orgtrail-doctor/; where only AWSLogs/* is to be allowed, allow {} for the test, or run with \
-                 --read-only",
-                place.partition().s3_arn(place.bucket.as_ref().map_or("", |(bucket, _)| bucket), "…/orgtrail-doctor/*")
-            )));
-        }
+        let advice = place.advice(&error, Wanted::deliver);
         chain.fail(PUT, error.to_string(), advice);
         return chain.skip_all(&[READ_BACK, CLOCK, DELETE]);
     }
@@ -130,11 +125,14 @@ async fn put_and_get(config: &TrailConfig, place: &Place, chain: &mut Chain, con
         Ok(_) => chain.fail(READ_BACK, format!("{name}: other bytes came back than were put"), Vec::new()),
         Err(error) => chain.fail(READ_BACK, error.to_string(), place.advice(&error, Wanted::deliver)),
     }
-    // A trail never deletes: that the doctor may not is as it should be.
     match context.call("delete", &name, place.store.delete(&key)).await {
         Ok(()) => chain.ok(DELETE, ""),
+        // A trail never deletes.
+        Err(error) if *error.kind() == ErrorKind::Denied && place.bucket.is_some() => {
+            chain.ok(DELETE, format!("refused, as it should be; {} bytes stay at {name}", PROBE.len()));
+        }
         Err(error) => {
-            let text = "a trail never deletes, so s3:DeleteObject may stay refused; remove the object yourself, it is a few bytes";
+            let text = format!("remove {name} yourself, it is {} bytes", PROBE.len());
             chain.warn(DELETE, error.to_string(), vec![Advice::text(text)]);
         }
     }

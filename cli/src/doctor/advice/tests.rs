@@ -153,3 +153,63 @@ fn a_wrong_clock_a_wrong_region_and_a_wrong_partition_are_no_questions_of_policy
         );
     }
 }
+
+#[test]
+fn a_key_is_asked_for_through_the_service_that_was_called() {
+    let key = "arn:aws:kms:eu-west-1:111122223333:key/k";
+    let text = |action: &str| {
+        format!(
+            "User: arn:aws:sts::111122223333:assumed-role/reader/orgtrail is not authorized to perform: {action} on resource: {key} \
+             because no identity-based policy allows the {action} action"
+        )
+    };
+    let wanted =
+        |action: &'static str, resource: &str, holder| Wanted::new("A", &[action], resource.to_owned(), holder);
+    for (wanted, via) in [
+        (wanted("s3:GetObject", "arn:aws:s3:::logs/*", Holder::Bucket), Some("s3.eu-west-1.amazonaws.com")),
+        (wanted("sqs:ReceiveMessage", "arn:aws:sqs:eu-west-1:1:q", Holder::Queue), Some("sqs.eu-west-1.amazonaws.com")),
+        (wanted("sns:Publish", "arn:aws:sns:eu-west-1:1:t", Holder::Topic), Some("sns.eu-west-1.amazonaws.com")),
+        // A seal asks KMS itself; by the alias that configuration has, and policies don't know.
+        (wanted("kms:Decrypt", "alias/orgtrail", Holder::Key), None),
+    ] {
+        let advice = of(&denied(&text("kms:Decrypt")), &wanted, &scene("eu-west-1"));
+        let [statement] = statements(&advice)[..] else { panic!("{advice:?}") };
+        assert_eq!((&statement["Resource"], &statement["Action"]), (&json!(key), &json!("kms:Decrypt")));
+        let condition = statement.get("Condition").map(|condition| &condition["StringEquals"]["kms:ViaService"]);
+        assert_eq!(condition.and_then(serde_json::Value::as_str), via, "{wanted:?}");
+    }
+    // CloudWatch Logs uses a group's key under its own name.
+    let logs = wanted("logs:PutLogEvents", "arn:aws:logs:eu-west-1:1:log-group:g:*", Holder::Account);
+    let refusal = error(
+        ErrorKind::Denied,
+        "AccessDeniedException",
+        "The specified KMS key does not exist or is not allowed to be used with LogGroup 'arn:aws:logs:eu-west-1:1:log-group:g'",
+    );
+    let advice = of(&refusal, &logs, &scene("eu-west-1"));
+    assert_eq!(statements(&advice)[0]["Principal"], json!({"Service": "logs.eu-west-1.amazonaws.com"}), "{advice:?}");
+}
+
+#[test]
+fn what_is_switched_off_absent_or_archived_is_no_question_of_policy() {
+    let bucket = Wanted::read(Partition::Aws, "logs", "");
+    let queue = Wanted::new("A", &["sqs:ReceiveMessage"], "arn:aws:sqs:eu-west-1:1:q".to_owned(), Holder::Queue);
+    let seal = Wanted::new("A", &["kms:Decrypt"], "arn:aws:kms:eu-west-1:1:key/k".to_owned(), Holder::Key);
+    let (denied, invalid) = (ErrorKind::Denied, ErrorKind::Invalid);
+    for (kind, code, wanted, says) in [
+        (denied.clone(), "KMS.DisabledException", &bucket, "the KMS key is disabled: aws kms enable-key --key-id KEY"),
+        (denied.clone(), "KmsDisabled", &queue, "the KMS key is disabled"),
+        (denied.clone(), "DisabledException", &seal, "enable-key --key-id arn:aws:kms:eu-west-1:1:key/k"),
+        (denied.clone(), "KMSInvalidStateException", &seal, "waits for its deletion"),
+        (denied.clone(), "KMS.KMSInvalidStateException", &bucket, "waits for its deletion"),
+        (denied.clone(), "KmsInvalidState", &queue, "waits for its deletion"),
+        (invalid, "KMS.NotFoundException", &bucket, "the KMS key KEY is not there"),
+        (ErrorKind::ContainerMissing, "NotFoundException", &seal, "Keys are of one region and account"),
+        (denied, "InvalidObjectState", &bucket, "is archived"),
+        (ErrorKind::ContainerMissing, "AWS.SimpleQueueService.NonExistentQueue", &queue, "no such queue here"),
+        (ErrorKind::ContainerMissing, "QueueDoesNotExist", &queue, "no such queue here"),
+    ] {
+        let advice = of(&error(kind, code, "no"), wanted, &scene("eu-west-1"));
+        let [Advice { text, statement: None }] = &advice[..] else { panic!("{code}: {advice:?}") };
+        assert!(text.contains(says), "{code}: {text}");
+    }
+}
