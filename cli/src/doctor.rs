@@ -51,8 +51,9 @@ const SUBJECTS: usize = 32;
 /// Walk each hop for real, and name what is missing: the statement to add, a wrong region, a wrong external id.
 ///
 /// Of agents: credentials, roles, bucket, folders, and for each account and region the newest object, its bytes and a digest;
-/// the aggregator. Of aggregators: a small object is put below `orgtrail-doctor/` of each trail's location, read and deleted
-/// again, keys sign and encrypt, log groups take an event that is too old to be kept. With --read-only nothing is written.
+/// queues, and the aggregator. Of aggregators: a small object is put below AWSLogs/…/orgtrail-doctor/ of each trail's location,
+/// read and deleted again, keys sign and encrypt, log groups take an event that is too old to be kept. Of both: the room on
+/// the state folder's disk, certificates, and the machine's clock. With --read-only nothing is written.
 ///
 /// Exit codes: 0 nothing failed (there may be warnings), 1 the doctor itself failed, 2 something failed.
 #[derive(Debug, Args)]

@@ -53,7 +53,7 @@ pub(super) async fn organization(config: &Organization, context: &Context) -> Ve
 
 /// What the selection asks of AWS Organizations.
 fn wanted(config: &Organization) -> Wanted {
-    let mut actions = vec!["organizations:ListAccounts", "organizations:DescribeOrganization"];
+    let mut actions = vec!["organizations:ListAccounts"];
     let [include, exclude] = [&config.include, &config.exclude];
     if !include.tags.is_empty() || !exclude.tags.is_empty() {
         actions.push("organizations:ListTagsForResource");
