@@ -314,10 +314,13 @@ impl App {
 
     /// A run with `once` takes what is live and ends; backfills wait for one that stays.
     fn backfills(&self, context: &Arc<discover::Context>) -> Option<backfill::Stage> {
+        if self.options.once {
+            return None;
+        }
         let at_once = (self.config.discover.list_concurrency, self.config.fetch.concurrency);
-        let stage =
-            || backfill::Stage::new(Arc::clone(context), self.state_dir.path(), self.backfills.clone(), at_once);
-        (!self.options.once).then(stage)
+        let (context, board) = (Arc::clone(context), self.backfills.clone());
+        let stage = backfill::Stage::new(context, self.state_dir.path(), board, at_once);
+        Some(if self.organizations.is_empty() { stage } else { stage.awaiting_accounts() })
     }
 
     fn reporter(

@@ -39,8 +39,10 @@ const PART: &str = "backfill";
 const LOOK: Duration = Duration::from_secs(1);
 /// Places that are worked on at once: most of them wait for their objects to be delivered.
 const PLACES_AT_ONCE: usize = 64;
-/// How long a job waits for its source to be known: an organization's accounts come with its first list.
-const SOURCE_PATIENCE: Duration = Duration::from_secs(60);
+/// How long a job waits for its source to be known.
+const SOURCE_PATIENCE: Duration = Duration::from_secs(2);
+/// The same where there are organizations: their accounts come with the first list.
+const ACCOUNTS_PATIENCE: Duration = Duration::from_secs(60);
 /// Names of sources that an error tells.
 const NAMED_MAX: usize = 20;
 
@@ -54,6 +56,7 @@ pub(crate) struct Stage {
     /// Fetches that backfills have under way at most.
     fetches: usize,
     began: Instant,
+    patience: Duration,
 }
 
 /// The backfills that are not over, for the status. Clones share it.
@@ -128,7 +131,13 @@ impl Stage {
     pub(crate) fn new(context: Arc<Context>, state_dir: &Path, board: Board, (lists, fetches): (usize, usize)) -> Self {
         let listings = Semaphore::new((lists / 4).max(1));
         let (jobs, fetches) = (Jobs::of(state_dir), (fetches / 2).max(1));
-        Self { context, jobs, board, listings, fetches, began: Instant::now() }
+        let patience = SOURCE_PATIENCE;
+        Self { context, jobs, board, listings, fetches, began: Instant::now(), patience }
+    }
+
+    /// Sources come and go with the accounts of organizations.
+    pub(crate) fn awaiting_accounts(self) -> Self {
+        Self { patience: ACCOUNTS_PATIENCE, ..self }
     }
 
     /// Works until cancelled. An error is the checkpoint's: the process must stop.
@@ -282,7 +291,7 @@ impl Stage {
             if let Some(source) = found.iter().find(|source| source.days_stay_open) {
                 return Err(Stop::Impossible(format!("source {} is taken whole by its listings", source.name)));
             }
-            if found.is_empty() && self.began.elapsed() > SOURCE_PATIENCE {
+            if found.is_empty() && self.began.elapsed() > self.patience {
                 let mut names: Vec<_> = all.iter().map(|source| source.name.as_str()).collect();
                 names.sort_unstable();
                 let more = if names.len() > NAMED_MAX { ", …" } else { "" };

@@ -243,7 +243,7 @@ fn account(job: &Job) -> anyhow::Result<String> {
     write!(text, "\n  days      {all} day folders: {} to take, {live} live, {before} taken before", count(left))?;
     write!(text, "\n  objects   {} to take, {}", count(plan.objects), Bytes(plan.bytes))?;
     write!(text, " in {} accounts and regions", count(plan.places))?;
-    let (gets, lists) = (count(plan.objects), count(2 * plan.lists));
+    let (gets, lists) = (count(plan.objects), count(plan.lists + plan.lists_to_take));
     write!(text, "\n  requests  {gets} GET and {lists} LIST, about {} in us-east-1", dollars(plan.dollars))?;
     if let Some(seconds) = plan.eta_seconds.filter(|_| job.plan_only) {
         write!(text, "\n  time      about {}", age(i64::try_from(seconds).unwrap_or(i64::MAX)))?;

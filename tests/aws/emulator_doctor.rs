@@ -182,7 +182,11 @@ async fn whatever_is_missing_on_the_emulator_is_named_with_what_to_do() {
     assert_eq!(report.with("failed").len(), 8, "{:#?}", report.with("failed"));
     for (subject, hop, says) in [
         ("aggregator http", "tcp", "start the aggregator"),
-        ("source s3://no-bucket-here", "bucket", "look at the name, or make it. This looked in partition aws (us-east-1)"),
+        (
+            "source s3://no-bucket-here",
+            "bucket",
+            "look at the name, or make it. This looked in partition aws (us-east-1)",
+        ),
         (&elsewhere, "bucket", "write region = \\\"eu-west-1\\\""),
         ("no-queue-here", "queue", "look at account, region and name in `queue`"),
         ("seal", "seal key", &format!("aws kms enable-key --key-id {}", aws.key)),

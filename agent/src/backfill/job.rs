@@ -110,8 +110,10 @@ pub struct Plan {
     pub objects: u64,
     /// Their gzip bytes.
     pub bytes: u64,
-    /// Requests for listings that the plan took; taking the objects needs as many again.
+    /// Requests for listings that the plan took.
     pub lists: u64,
+    /// About how many it needs to take the objects.
+    pub lists_to_take: u64,
     /// US dollars for the requests of the plan and of taking its objects, at AWS's list prices; bytes within a region are
     /// free.
     pub dollars: f64,
@@ -211,7 +213,7 @@ impl Range {
 
 impl Plan {
     pub(super) fn add(&mut self, other: &Self) {
-        let Self { places, days, days_live, days_taken, objects, bytes, lists, dollars: _, eta_seconds: _ } = other;
+        let Self { places, days, days_live, days_taken, objects, bytes, lists, lists_to_take, .. } = other;
         self.places += places;
         self.days += days;
         self.days_live += days_live;
@@ -219,7 +221,8 @@ impl Plan {
         self.objects += objects;
         self.bytes += bytes;
         self.lists += lists;
-        self.dollars = prices::of("list", 2 * self.lists) + prices::of("get", self.objects);
+        self.lists_to_take += lists_to_take;
+        self.dollars = prices::of("list", self.lists + self.lists_to_take) + prices::of("get", self.objects);
     }
 }
 
@@ -302,7 +305,7 @@ mod tests {
     #[test]
     fn requests_cost_what_aws_lists() {
         let mut plan = Plan::default();
-        plan.add(&Plan { objects: 1_000_000, lists: 1000, ..Plan::default() });
+        plan.add(&Plan { objects: 1_000_000, lists: 1000, lists_to_take: 1000, ..Plan::default() });
         assert!((plan.dollars - (0.4 + 0.01)).abs() < 1e-9, "{}", plan.dollars);
     }
 }

@@ -60,7 +60,12 @@ struct Opened {
 impl Work {
     /// Takes everything of the place that is not taken yet.
     pub(super) async fn take(&self, place: Place) -> Result<(), Stop> {
+        for folder in place.logs.iter().chain(&place.digests) {
+            self.pass_over_empty(folder).await?;
+        }
+        let mut any = 0;
         while let Some(stretch) = self.newest_stretch(&place).await? {
+            any = 1;
             let logs = self.open(&place.logs, stretch.lead, stretch.last).await?;
             self.hand_on_all(&logs).await?;
             self.wait_for(&place, &logs, Left::Answers).await?;
@@ -72,7 +77,30 @@ impl Work {
             self.compared(&place, stretch).await?;
             self.close(&logs, stretch.first).await?;
         }
-        self.change(|job| job.progress.places += 1);
+        self.change(|job| job.progress.places += any);
+        Ok(())
+    }
+
+    /// Long before the first object of a folder there is nothing to be taken stretch by stretch.
+    async fn pass_over_empty(&self, folder: &Arc<SourceFolder>) -> Result<(), Stop> {
+        let ((from, to, log_groups), id) =
+            (self.read(|job| (job.range.from, job.range.last(), job.log_groups)), folder.id);
+        let untaken = self.checkpoint(move |checkpoint| Ok(checkpoint.untaken(id, from, to))).await?;
+        for (first, last) in untaken.ranges.into_iter().filter(|days| stretches(*days) > 1) {
+            let mut pages = self.pages(folder, (first, last));
+            let oldest = pages.next().await?.and_then(|page| page.first().map(|listed| listed.day));
+            self.change(|job| job.progress.listed(pages.requests));
+            let Some(last) = oldest.map_or(Some(last), |oldest| oldest.yesterday().ok()).filter(|last| first <= *last)
+            else {
+                continue;
+            };
+            let span = Span { first, last, log_groups };
+            self.checkpoint(move |checkpoint| {
+                checkpoint.open_past(id, span)?;
+                checkpoint.close_past(id, (first, last), true)
+            })
+            .await?;
+        }
         Ok(())
     }
 
@@ -82,7 +110,7 @@ impl Work {
         for folder in place.logs.iter().chain(&place.digests) {
             let id = folder.id;
             let untaken = self.checkpoint(move |checkpoint| Ok(checkpoint.untaken(id, from, to))).await?;
-            newest = newest.max(untaken.stretches.last().map(|(_, last)| *last));
+            newest = newest.max(untaken.ranges.last().map(|(_, last)| *last));
         }
         Ok(newest.map(|last| stretch(from, last)))
     }
@@ -93,9 +121,9 @@ impl Work {
         let mut opened = Vec::new();
         for folder in folders {
             let id = folder.id;
-            let Untaken { stretches, .. } =
+            let Untaken { ranges, .. } =
                 self.checkpoint(move |checkpoint| Ok(checkpoint.untaken(id, first, last))).await?;
-            for (first, last) in stretches {
+            for (first, last) in ranges {
                 let span = Span { first, last, log_groups };
                 let was_open = self.checkpoint(move |checkpoint| checkpoint.open_past(id, span)).await?;
                 opened.push(Opened { folder: Arc::clone(folder), first, last, next_unknown: !was_open });
@@ -210,6 +238,12 @@ impl Work {
     }
 }
 
+/// How many stretches these days make, both inclusive.
+pub(super) fn stretches((first, last): (Date, Date)) -> u64 {
+    let days = first.until(last).map_or(0, |span| i64::from(span.get_days()));
+    u64::try_from(days / STRETCH_DAYS + 1).unwrap_or(1)
+}
+
 fn stretch(from: Date, last: Date) -> Stretch {
     let first = last.checked_sub((STRETCH_DAYS - 1).days()).unwrap_or(from).max(from);
     let lead = first.yesterday().unwrap_or(first).max(from);
@@ -225,7 +259,7 @@ mod tests {
     #[test]
     fn stretches_are_a_month_with_the_day_before_and_end_with_the_range() {
         let from = date(2026, 1, 10);
-        let stretches: Vec<_> = std::iter::successors(Some(stretch(from, date(2026, 3, 20))), |before| {
+        let found: Vec<_> = std::iter::successors(Some(stretch(from, date(2026, 3, 20))), |before| {
             let last = before.first.yesterday().unwrap();
             (last >= from).then(|| stretch(from, last))
         })
@@ -236,6 +270,8 @@ mod tests {
             (date(2026, 1, 18), date(2026, 2, 17), date(2026, 1, 17)),
             (from, date(2026, 1, 17), from),
         ];
-        assert_eq!(stretches, expected);
+        assert_eq!(found, expected);
+        assert_eq!(stretches((from, date(2026, 3, 20))), 3);
+        assert_eq!([from, date(2026, 2, 9), date(2026, 2, 10)].map(|last| stretches((from, last))), [1, 1, 2]);
     }
 }

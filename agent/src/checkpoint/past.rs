@@ -17,8 +17,8 @@ use super::{Checkpoint, Error, FolderState, lock, open};
 /// What is left of a range of days.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Untaken {
-    /// Stretches that nothing has taken, oldest first; both days inclusive.
-    pub(crate) stretches: Vec<(Date, Date)>,
+    /// What nothing has taken, oldest first; both days inclusive.
+    pub(crate) ranges: Vec<(Date, Date)>,
     /// Their days.
     pub(crate) left: u64,
     /// Days of the range that live listings take.
@@ -44,10 +44,10 @@ impl Checkpoint {
         let Some(before) = meta.from.unwrap_or(Date::MIN).yesterday().ok().map(|before| before.min(last)) else {
             return Untaken { live: days(first, last), ..Untaken::default() };
         };
-        let stretches = meta.past.taken.rest(first, before);
-        let left = stretches.iter().map(|(first, last)| days(*first, *last)).sum::<u64>();
+        let ranges = meta.past.taken.rest(first, before);
+        let left = ranges.iter().map(|(first, last)| days(*first, *last)).sum::<u64>();
         let past = days(first, before);
-        Untaken { stretches, left, live: days(first, last) - past, taken: past - left }
+        Untaken { ranges, left, live: days(first, last) - past, taken: past - left }
     }
 
     /// Opens the days: from now on their objects are claimed. Durable when it returns. Answers whether the last one was

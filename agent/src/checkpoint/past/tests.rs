@@ -66,10 +66,10 @@ impl Bench {
     }
 
     fn untaken(&self, first: i8, last: i8) -> (Vec<(i8, i8)>, u64, u64) {
-        let Untaken { stretches, left, live, taken } = self.checkpoint.untaken(self.folder, day(first), day(last));
+        let Untaken { ranges, left, live, taken } = self.checkpoint.untaken(self.folder, day(first), day(last));
         let days = |(first, last): (Date, Date)| (first.day(), last.day());
         assert_eq!(left + live + taken, u64::try_from(last - first + 1).unwrap());
-        (stretches.into_iter().map(days).collect(), live, taken)
+        (ranges.into_iter().map(days).collect(), live, taken)
     }
 
     fn entries(&self) -> usize {
