@@ -155,7 +155,7 @@ async fn examine(arguments: &Arguments) -> anyhow::Result<Exit> {
         let failed = count(&reports, Outcome::Failed);
         println!("{}", serde_json::to_string_pretty(&json!({"failed": failed, "files": files}))?);
     } else {
-        text::print(&reports, arguments.all);
+        print!("{}", text::of(&reports, arguments.all));
     }
     Ok(if count(&reports, Outcome::Failed) == 0 { Exit::Ok } else { Exit::Partial })
 }

@@ -115,3 +115,23 @@ fn expiry(path: &Path) -> Result<Timestamp, String> {
     let end = ends.into_iter().min().ok_or("no certificate")?;
     Timestamp::from_second(end).map_err(|error| error.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use super::*;
+    use crate::doctor::check::Outcome;
+
+    #[test]
+    fn a_certificate_is_told_three_weeks_before_its_end() {
+        let now: Timestamp = "2026-11-21T12:00:00Z".parse().unwrap();
+        for (days, outcome) in [(22, Outcome::Ok), (20, Outcome::Warning), (0, Outcome::Failed), (-1, Outcome::Failed)]
+        {
+            let mut chain = Chain::new("[tls]");
+            tell(Path::new("/etc/agent.pem"), now + SignedDuration::from_hours(24 * days), now, &mut chain);
+            let check = chain.end().remove(0);
+            assert_eq!(check.outcome, outcome, "{days}: {}", check.detail);
+        }
+    }
+}
