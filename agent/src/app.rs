@@ -261,8 +261,7 @@ impl App {
         tasks.spawn("fetch", fetch.run(stop.clone()));
         tasks.spawn("batch", batch.run());
         tasks.spawn("ship", ship.run(stop.clone()));
-        let faces = (report, notifications);
-        let reporter = self.reporter(folders.clone(), link.clone(), faces);
+        let reporter = self.reporter(folders.clone(), link.clone(), (report, notifications));
         let drain = Drain {
             checkpoint: Arc::clone(checkpoint),
             folders,

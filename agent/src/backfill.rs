@@ -228,9 +228,10 @@ impl Stage {
         let pace = job.rate.filter(|_| matches!(step, Step::Take)).map(Pace::new);
         let work = Arc::new(Work { stage: Arc::clone(self), job: Mutex::new(job.clone()), pace });
         let (began, before) = (Instant::now(), job.progress.objects);
-        let places: Vec<_> =
-            self.places(job, sources).into_iter().map(|place| Arc::clone(&work).step(step, place).boxed()).collect();
-        let mut working = stream::iter(places).buffer_unordered(PLACES_AT_ONCE).try_collect::<()>();
+        let each = Arc::clone(&work);
+        let places = stream::iter(self.places(job, sources));
+        let working = places.map(move |place| Arc::clone(&each).step(step, place).boxed());
+        let mut working = working.buffer_unordered(PLACES_AT_ONCE).try_collect::<()>();
         let mut look = tokio::time::interval(LOOK);
         let done = loop {
             // Cancel-safe: what was claimed and not handed on comes again with the next run.

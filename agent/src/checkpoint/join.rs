@@ -27,8 +27,9 @@ pub(super) struct Lines {
     pub(super) after: Vec<Statement>,
     /// Before the beginning of their chain, newest first.
     pub(super) before: Vec<Statement>,
-    /// There are more.
-    pub(super) more: bool,
+    /// There are more of either.
+    pub(super) more_after: bool,
+    pub(super) more_before: bool,
 }
 
 /// What is known of the time between two digests.
@@ -66,8 +67,8 @@ impl Checkpoint {
             for line in self.db.range(trail..begin).rev().take(STATEMENTS_MAX) {
                 read(&mut lines.before, line)?;
             }
-            lines.more |= lines.after.len() - counts.0 == STATEMENTS_MAX;
-            lines.more |= lines.before.len() - counts.1 == STATEMENTS_MAX;
+            lines.more_after |= lines.after.len() - counts.0 == STATEMENTS_MAX;
+            lines.more_before |= lines.before.len() - counts.1 == STATEMENTS_MAX;
             from = next;
         }
         Ok(lines)
@@ -76,14 +77,15 @@ impl Checkpoint {
 
 impl Transaction<'_> {
     /// Statements that lie before their chain, newest first: takes off the files that are accounted for, and lets join what
-    /// can.
+    /// can. Answers whether something did.
     pub(super) fn join_before(
         &mut self,
         row: RowId,
         folder: FolderId,
         before: Vec<Statement>,
         wanted: &mut Wanted,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
+        let mut joined = false;
         // Trails of which an older statement would leave out one that is not accounted for.
         let mut held = BTreeSet::new();
         for mut statement in before {
@@ -91,6 +93,7 @@ impl Transaction<'_> {
             self.judge(row, folder, &mut statement, wanted)?;
             if statement.files.is_empty() && !held.contains(&statement.trail) && self.joins(folder, &statement) {
                 self.unstate(folder, &statement);
+                joined = true;
                 continue;
             }
             if statement.files.len() < had {
@@ -100,7 +103,7 @@ impl Transaction<'_> {
                 held.insert(statement.trail);
             }
         }
-        Ok(())
+        Ok(joined)
     }
 
     /// Whether the statement has its place now.

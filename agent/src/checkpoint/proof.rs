@@ -162,8 +162,7 @@ impl Checkpoint {
         let mut state = lock(&self.state);
         let mut wanted = Wanted::default();
         for folder in state.proofs.digest_folders.get(&row).cloned().unwrap_or_default() {
-            let Lines { after, before, more } = self.statements(&state, folder)?;
-            wanted.more |= more;
+            let Lines { after, before, more_after, more_before } = self.statements(&state, folder)?;
             let mut tx = Transaction::new(&self.db, &mut state);
             let mut left: Option<i64> = None;
             for mut statement in after {
@@ -182,7 +181,8 @@ impl Checkpoint {
                 }
             }
             tx.waits_from(folder, left);
-            tx.join_before(row, folder, before, &mut wanted)?;
+            wanted.more |= tx.join_before(row, folder, before, &mut wanted)? && more_before;
+            wanted.more |= more_after;
             tx.commit()?;
         }
         let proofs = &mut state.proofs;
