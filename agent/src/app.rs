@@ -199,7 +199,7 @@ impl App {
         let (fetched_tx, fetched) = mpsc::channel(FETCHED_WAITING);
         let (batches_tx, batches) = mpsc::channel(BATCHES_WAITING);
         let folders = discover::Folders::default();
-        let aside = Aside::new(Arc::clone(quarantine), Arc::clone(clock), health.clone());
+        let aside = Aside::new(Arc::clone(checkpoint), Arc::clone(quarantine), Arc::clone(clock), health.clone());
 
         let (answers, epochs) =
             ship::Answers::new(Arc::clone(checkpoint), aside.clone(), Arc::clone(clock), metrics.clone());

@@ -328,6 +328,7 @@ impl Checkpoint {
                 }
             }
             let new = Entry { state: standing, etag: etag_hash(etag), sha256: *sha256, ..old.clone() };
+            tx.count_once(claim.entry, &old, &new)?;
             tx.put(claim.entry, Some(&old), new);
             folders.insert(folder);
         }

@@ -13,13 +13,14 @@ use std::time::Duration;
 use anyhow::Context as _;
 use jiff::Timestamp;
 use orgtrail_cloud::ErrorKind;
+use orgtrail_event::key::Folder;
 use orgtrail_service::config::{Check, Problems};
 use orgtrail_service::shape::duration;
 use serde::Deserialize;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::checkpoint::{Checkpoint, Differing, Listed, Named as Claimed, RowId, Take, Verdict, Wanted};
+use crate::checkpoint::{Checkpoint, Differing, FolderId, Listed, Named as Claimed, RowId, Take, Verdict, Wanted};
 use crate::config::within;
 use crate::discover::{Context, Wake};
 use crate::fetch::{HASH_DIFFERS, hash_differs};
@@ -149,8 +150,10 @@ impl Stage {
         for row in due {
             let wanted = self.compare(row).await?;
             round.quiet &= wanted.is_nothing();
-            for folder in &wanted.list {
-                self.context.folders.wakes().wake(*folder, Wake::News);
+            for folder in wanted.list {
+                if let Some(folder) = self.watched(folder).await? {
+                    self.context.folders.wakes().wake(folder.id, Wake::News);
+                }
             }
             for differing in wanted.differing {
                 self.put_aside(differing).await?;
@@ -170,7 +173,7 @@ impl Stage {
     /// Hands on an object that a digest names.
     async fn take(&self, take: Take) -> anyhow::Result<()> {
         // Its source is gone from the configuration.
-        let Some(digests) = self.context.folders.get(take.named_in) else { return Ok(()) };
+        let Some(digests) = self.watched(take.named_in).await? else { return Ok(()) };
         let Some(named) = Named::read(&take.key) else { return Ok(()) };
         let folder = self.folder(&digests, &named).await?;
         let head = folder.source.store.head(&take.key).await;
@@ -204,6 +207,25 @@ impl Stage {
             }
         }
         Ok(())
+    }
+
+    /// A folder that the checkpoint knows, watched from now on: where everything in it is gone, no walk finds it. None where
+    /// its source is not read any more.
+    async fn watched(&self, id: FolderId) -> anyhow::Result<Option<Arc<SourceFolder>>> {
+        if let Some(known) = self.context.folders.get(id) {
+            return Ok(Some(known));
+        }
+        let context = Arc::clone(&self.context);
+        blocking(move || {
+            let (location, path) = context.checkpoint.place_of(id);
+            let source = context.folders.sources().into_iter().find(|source| source.location == location);
+            let Some((source, folder)) = source.zip(Folder::parse(&path)) else { return Ok(None) };
+            if !source.accounts.takes(&folder.account) {
+                return Ok(None);
+            }
+            Ok(Some(context.announce(&source, folder)?))
+        })
+        .await
     }
 
     /// The folder of an object that lies beside the digest's.

@@ -3,8 +3,9 @@
 //! Owns what an entry about an object says and how a retry becomes a claim. Does not own the entries' storage (the
 //! service crate) nor the object, which stays at its source.
 //!
-//! The entry is durable before the checkpoint says *quarantined* (I10): a crash between the two leaves the object claimed,
-//! and it is fetched and put aside once more, which the entry's id absorbs. A retry is durable in the checkpoint before it
+//! The claim is durable before the entry, and the entry before the checkpoint says *quarantined* (I10): a crash between the
+//! two leaves the object claimed, and it is fetched once more. Put aside again, the entry's id absorbs it; sound by then, the
+//! entry goes. A retry is durable in the checkpoint before it
 //! is handed out, and its request stays until the object is settled, so a crash in the middle repeats it.
 
 use std::sync::Arc;
@@ -33,14 +34,20 @@ const PART: &str = "quarantine";
 /// Puts objects aside. Blocks on the disk: call it off the async threads.
 #[derive(Debug, Clone)]
 pub(crate) struct Aside {
+    checkpoint: Arc<Checkpoint>,
     quarantine: Arc<Quarantine>,
     clock: Arc<dyn Clock>,
     health: Health,
 }
 
 impl Aside {
-    pub(crate) fn new(quarantine: Arc<Quarantine>, clock: Arc<dyn Clock>, health: Health) -> Self {
-        Self { quarantine, clock, health }
+    pub(crate) fn new(
+        checkpoint: Arc<Checkpoint>,
+        quarantine: Arc<Quarantine>,
+        clock: Arc<dyn Clock>,
+        health: Health,
+    ) -> Self {
+        Self { checkpoint, quarantine, clock, health }
     }
 
     /// Puts the object aside, durably. False where the quarantine refuses: the object then keeps its claim's fate, and
@@ -69,7 +76,9 @@ impl Aside {
     }
 
     fn put_entry(&self, folder: &SourceFolder, entry: Entry, key: &str, reason: &str, detail: &str) -> bool {
-        match self.quarantine.put(entry) {
+        // An object that the checkpoint forgets is a new one, and nothing would take its entry away when it goes through.
+        let claimed = self.checkpoint.flush().map_err(|error| error.to_string());
+        match claimed.and_then(|()| self.quarantine.put(entry).map_err(|error| error.to_string())) {
             Ok(_) => {
                 self.health.set_ok(PART);
                 let account = &folder.folder.account;
@@ -77,19 +86,27 @@ impl Aside {
                 true
             }
             Err(error) => {
-                self.health.set_degraded(PART, error.to_string());
-                folder.failed(&self.health, &error.to_string());
+                self.health.set_degraded(PART, error.clone());
+                folder.failed(&self.health, &error);
                 false
             }
         }
     }
 
-    /// The object went through after all.
-    pub(crate) fn resolve(&self, object: &ObjectRef) {
+    /// The object went through after all. False where its entry can't be taken away: it is offered again then.
+    pub(crate) fn resolve(&self, object: &ObjectRef) -> bool {
         match self.quarantine.resolve(&id(&object.folder, &object.key)) {
-            Ok(true) => tracing::info!(object.key = object.key, "quarantined object went through"),
-            Ok(false) => {}
-            Err(error) => self.health.set_degraded(PART, error.to_string()),
+            Ok(was_there) => {
+                if was_there {
+                    tracing::info!(object.key = object.key, "quarantined object went through");
+                }
+                true
+            }
+            Err(error) => {
+                self.health.set_degraded(PART, error.to_string());
+                object.folder.failed(&self.health, &error.to_string());
+                false
+            }
         }
     }
 }

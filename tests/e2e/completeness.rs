@@ -159,6 +159,25 @@ fn removed_changed_and_late_files_are_each_named_and_forgotten_when_they_are_men
 }
 
 #[test]
+fn a_missing_file_is_named_also_where_its_whole_folder_is_gone() {
+    let (site, folders) = generated();
+    let (logs, _) = listed(&folders[0]);
+    let folder = logs[0].split("/20").next().unwrap().to_owned();
+    let here: Vec<_> = logs.iter().filter(|key| key.starts_with(&folder)).collect();
+    let digests = folders[0].join(folder.replace("/CloudTrail/", "/CloudTrail-Digest/"));
+    let (away, missing) = (site.root().join("away"), here[here.len() - 1].clone());
+    std::fs::rename(&digests, &away).unwrap();
+    std::fs::remove_file(folders[0].join(&missing)).unwrap();
+    assert_eq!(run(&site), 0, "nobody says yet that something is missing");
+    // What was taken is gone too, and so no walk finds the folder any more.
+    std::fs::remove_dir_all(folders[0].join(&folder)).unwrap();
+    std::fs::rename(&away, &digests).unwrap();
+    assert_eq!(run(&site), 2);
+    let named = gaps(&completeness(&site).1);
+    assert_eq!(named, BTreeMap::from([(GapKind::LogMissing, BTreeSet::from([missing]))]));
+}
+
+#[test]
 fn sources_without_digests_are_unprovable_and_readiness_fails_on_gaps_where_it_shall() {
     let (site, folders) = generated();
     let gone = listed(&folders[0]).0[0].clone();

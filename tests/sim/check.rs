@@ -13,6 +13,8 @@ use serde_json::value::RawValue;
 
 use crate::model::{Damage, Due};
 use crate::operations::Who;
+use crate::post::{About, Post, STRANGER_SUBJECT};
+use crate::proved::unproved;
 use crate::run::Run;
 use crate::settings::TRAILS;
 use crate::world::Bucket;
@@ -20,13 +22,21 @@ use crate::world::Bucket;
 /// Names of objects or records in a message: more would help nobody.
 const NAMED_MAX: usize = 5;
 
-/// Every record of a trail, with the keys of the objects that hold it.
-async fn delivered(bucket: &Bucket) -> Result<BTreeMap<String, Vec<String>>, String> {
+/// The records of a log file.
+pub(crate) fn records(gzip: &[u8]) -> Result<Vec<String>, String> {
     #[derive(serde::Deserialize)]
     struct File<'a> {
         #[serde(rename = "Records", borrow)]
         records: Vec<&'a RawValue>,
     }
+    let mut json = Vec::new();
+    Inflater::new().inflate(gzip, 1 << 30, &mut json).map_err(|error| error.to_string())?;
+    let file: File<'_> = serde_json::from_slice(&json).map_err(|error| error.to_string())?;
+    Ok(file.records.into_iter().map(|record| record.get().to_owned()).collect())
+}
+
+/// Every record of a trail, with the keys of the objects that hold it.
+async fn delivered(bucket: &Bucket) -> Result<BTreeMap<String, Vec<String>>, String> {
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut request = ListRequest::default();
     loop {
@@ -37,11 +47,8 @@ async fn delivered(bucket: &Bucket) -> Result<BTreeMap<String, Vec<String>>, Str
                 continue;
             }
             let object = bucket.store.get(&key, 1 << 30).await.map_err(|error| error.to_string())?;
-            let mut json = Vec::new();
-            Inflater::new().inflate(&object.bytes, 1 << 30, &mut json).map_err(|error| format!("{key}: {error}"))?;
-            let file: File<'_> = serde_json::from_slice(&json).map_err(|error| format!("{key}: {error}"))?;
-            for record in file.records {
-                found.entry(record.get().to_owned()).or_default().push(key.clone());
+            for record in records(&object.bytes).map_err(|error| format!("{key}: {error}"))? {
+                found.entry(record).or_default().push(key.clone());
             }
         }
         match page.next {
@@ -63,8 +70,24 @@ pub(crate) async fn missing(run: &Run) -> Vec<String> {
         let absent = due.iter().filter(|(text, due)| **due == Due::Must && !delivered.contains_key(**text));
         missing.extend(absent.map(|(text, _)| format!("{}: {}", TRAILS[index], short(text))));
     }
+    if let Some(post) = &run.world.post {
+        missing.extend(post.left().into_iter().map(|body| format!("never deleted: {}", short(&body))));
+    }
+    if missing.is_empty() && run.world.settings.digests {
+        missing.extend(unproved_yet(run));
+    }
     missing.truncate(NAMED_MAX);
     missing
+}
+
+/// What a running agent doesn't say of its digests yet.
+fn unproved_yet(run: &Run) -> Vec<String> {
+    let Some(life) = run.process(Who::Agent).life() else { return vec!["the agent is down".to_owned()] };
+    let said = orgtrail_service::state_dir::read_status(life.dir()).ok().flatten();
+    match said.and_then(|said| serde_json::from_value(said.value).ok()) {
+        Some(status) => unproved(run, &status),
+        None => vec!["the agent says nothing".to_owned()],
+    }
 }
 
 fn short(text: &str) -> String {
@@ -79,10 +102,14 @@ pub(crate) async fn check(run: &Run, outcome: &Outcome) -> Vec<String> {
         wrong.extend(bucket.violations());
     }
     run.world.sources.iter().for_each(|source| wrong.extend(source.violations()));
+    wrong.extend(run.world.post.iter().flat_map(Post::violations));
     check_agent(run, outcome, &mut wrong);
     check_quarantine(run, outcome, &mut wrong);
     check_aggregator(run, &mut wrong);
     check_counts(run, &mut wrong).await;
+    if let Ok(status) = status(run, Who::Agent) {
+        wrong.extend(unproved(run, &status));
+    }
     wrong
 }
 
@@ -138,15 +165,33 @@ fn check_quarantine(run: &Run, outcome: &Outcome, wrong: &mut Vec<String>) {
         wrong.push(format!("{subject} is damaged and not in the agent's quarantine"));
     }
     for object in run.model.objects.iter().filter(|object| object.versions.last().unwrap().is_sound()) {
+        if !run.model.is_as_signed(object) {
+            continue;
+        }
         let subject = name(&(object.source, object.key.as_str()));
         if there.contains(&subject) {
             wrong.push(format!("{subject} is sound and still in the agent's quarantine"));
         }
     }
-    let may: BTreeSet<String> = may.iter().map(&name).collect();
-    for subject in there.difference(&may) {
+    let mut may: BTreeSet<String> = may.iter().map(&name).collect();
+    check_messages(run, &there, &mut may, wrong);
+    for subject in there.difference(&may).filter(|subject| !subject.starts_with(STRANGER_SUBJECT)) {
         wrong.push(format!("{subject} is in the agent's quarantine and was never damaged"));
     }
+}
+
+/// Every message that could not be read was put aside, and no other.
+fn check_messages(run: &Run, there: &BTreeSet<String>, may: &mut BTreeSet<String>, wrong: &mut Vec<String>) {
+    let (Some(post), Some(settings)) = (&run.world.post, &run.world.settings.post) else { return };
+    let mut must = post.subjects(&About::Poison);
+    if settings.park_strangers {
+        must.append(&mut post.subjects(&About::Stranger));
+    }
+    // With its disk an agent loses what it has put aside.
+    if !run.forgot[Who::Agent as usize] {
+        wrong.extend(must.difference(there).map(|subject| format!("{subject} was never put aside")));
+    }
+    may.append(&mut must);
 }
 
 fn check_aggregator(run: &Run, wrong: &mut Vec<String>) {

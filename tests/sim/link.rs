@@ -47,6 +47,7 @@ struct State {
     listener: Option<mpsc::Sender<io::Result<Wire>>>,
     refused_until: Instant,
     held_until: [Instant; 2],
+    carried: [u64; 2],
     random: StdRng,
 }
 
@@ -54,7 +55,7 @@ impl Network {
     pub(crate) fn new(seed: u64) -> Self {
         let now = Instant::now();
         let random = StdRng::seed_from_u64(seed);
-        let state = State { listener: None, refused_until: now, held_until: [now; 2], random };
+        let state = State { listener: None, refused_until: now, held_until: [now; 2], carried: [0; 2], random };
         Self(Arc::new(Shared { state: Mutex::new(state), cuts: watch::Sender::new(0) }))
     }
 
@@ -82,6 +83,11 @@ impl Network {
         let mut state = self.lock();
         let now = Instant::now();
         (state.refused_until, state.held_until) = (now, [now; 2]);
+    }
+
+    /// Bytes that arrived that way since the beginning.
+    pub(crate) fn carried(&self, way: Way) -> u64 {
+        self.lock().carried[way as usize]
     }
 
     /// The aggregator takes connections.
@@ -164,6 +170,7 @@ async fn carry(
         if to.write_all(&chunk[..count]).await.is_err() {
             return;
         }
+        network.lock().carried[way as usize] += count as u64;
     }
 }
 

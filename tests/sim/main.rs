@@ -11,11 +11,15 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test ends")]
 
 mod check;
+mod deliver;
+mod digests;
 mod disk;
 mod link;
 mod model;
 mod operations;
+mod post;
 mod process;
+mod proved;
 mod run;
 mod seeds;
 mod settings;

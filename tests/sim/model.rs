@@ -12,11 +12,14 @@ use bytes::Bytes;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
+use orgtrail_event::digest::sha256_hex;
 use orgtrail_event::gzip::Deflater;
 use orgtrail_event::key::{Folder, Kind, LogKey, Stamp};
 use rand::Rng;
 use rand::rngs::StdRng;
 
+use crate::digests::{Digests, Fate};
+use crate::operations::Place;
 use crate::settings::{ACCOUNTS, LATENESS_HOURS, REGIONS};
 
 /// A record: its bytes, and whether it is a management event.
@@ -52,6 +55,8 @@ impl Damage {
 pub(crate) struct Version {
     pub(crate) records: Vec<Record>,
     pub(crate) damage: Option<Damage>,
+    /// Hex SHA-256 of its text, as it was before it was damaged on its way.
+    pub(crate) hash: String,
     /// It was there before its day could be closed.
     pub(crate) in_time: bool,
 }
@@ -62,8 +67,22 @@ impl Version {
         self.damage.is_none() && self.in_time
     }
 
+    /// It is damaged as a whole.
+    pub(crate) fn is_spoilt(&self) -> bool {
+        self.damage.is_some_and(Damage::spoils_all)
+    }
+
+    /// The texts of the records that each trail takes of it.
+    pub(crate) fn at_trails(&self) -> [Vec<String>; 2] {
+        let of = |management_only: bool| {
+            let taken = self.delivered().iter().filter(|record| !management_only || record.management);
+            taken.map(|record| record.text.clone()).collect()
+        };
+        [of(false), of(true)]
+    }
+
     fn delivered(&self) -> &[Record] {
-        if self.damage.is_some_and(Damage::spoils_all) { &[] } else { &self.records }
+        if self.is_spoilt() { &[] } else { &self.records }
     }
 }
 
@@ -76,6 +95,21 @@ pub(crate) struct Object {
     pub(crate) key: String,
     pub(crate) day: Date,
     pub(crate) versions: Vec<Version>,
+    /// It was ever at its source.
+    pub(crate) put: bool,
+    /// It is there, if it ever was.
+    pub(crate) present: bool,
+    /// It was missing at a time.
+    pub(crate) was_missing: bool,
+}
+
+impl Object {
+    /// One that is there.
+    pub(crate) fn new(place: Place, key: String, day: Date, version: Version) -> Self {
+        let Place { source, account, region } = place;
+        let (put, present, was_missing) = (true, true, false);
+        Self { source, account, region, key, day, versions: vec![version], put, present, was_missing }
+    }
 }
 
 /// Source and key of objects.
@@ -91,14 +125,18 @@ pub(crate) enum Due {
 /// See the module's description.
 pub(crate) struct Model {
     pub(crate) objects: Vec<Object>,
+    pub(crate) digests: Digests,
+    /// Objects that messages named and that were never there, by source and key.
+    pub(crate) ghosts: BTreeSet<(usize, String)>,
     random: StdRng,
     deflater: Deflater,
     records: u64,
 }
 
 impl Model {
-    pub(crate) fn new(random: StdRng) -> Self {
-        Self { objects: Vec::new(), random, deflater: Deflater::new(6), records: 0 }
+    pub(crate) fn new(random: StdRng, digests: Digests) -> Self {
+        let (objects, ghosts, deflater) = (Vec::new(), BTreeSet::new(), Deflater::new(6));
+        Self { objects, digests, ghosts, random, deflater, records: 0 }
     }
 
     /// So many records that nobody has seen yet.
@@ -156,13 +194,20 @@ impl Model {
         (LogKey::new(folder, stamp.date(), stamp, unique).to_string(), stamp.date())
     }
 
-    /// The bytes of a file with these records and this damage.
-    pub(crate) fn bytes(&mut self, records: &[Record], damage: Option<Damage>) -> Bytes {
+    /// A file with these records and this damage.
+    pub(crate) fn version(&mut self, records: Vec<Record>, damage: Option<Damage>) -> (Bytes, Version) {
+        let (bytes, hash) = self.bytes(&records, damage);
+        (bytes, Version { records, damage, hash, in_time: true })
+    }
+
+    /// Its bytes, and the hash of its text.
+    fn bytes(&mut self, records: &[Record], damage: Option<Damage>) -> (Bytes, String) {
         let mut texts: Vec<_> = records.iter().map(|record| record.text.as_str()).collect();
         if damage == Some(Damage::BadStretch) {
             texts.insert(records.len() / 2, r#"{"eventVersion":"1.11","eventID":nonsense}"#);
         }
         let json = format!("{{\"Records\":[{}]}}", texts.join(","));
+        let hash = sha256_hex(json.as_bytes());
         let mut gzip = self.deflater.deflate(json.as_bytes());
         match damage {
             Some(Damage::Truncated) => gzip.truncate(gzip.len() * 2 / 3),
@@ -170,7 +215,7 @@ impl Model {
             Some(Damage::Empty) => gzip.clear(),
             Some(Damage::BadStretch) | None => {}
         }
-        gzip.into()
+        (gzip.into(), hash)
     }
 
     /// Whether an object of this day that appears now is sure to be seen, where the agent has never thought it later than
@@ -180,17 +225,24 @@ impl Model {
         latest <= end + SignedDuration::from_hours(LATENESS_HOURS)
     }
 
+    /// Whether the object is there, and what its digest says, where one does. Otherwise it is a matter of when it was
+    /// looked at what is delivered of it.
+    pub(crate) fn is_as_signed(&self, object: &Object) -> bool {
+        let signed = self.digests.expected(object.source, &object.key);
+        object.present && signed.is_none_or(|hash| object.versions.last().unwrap().hash == hash)
+    }
+
     /// What must and may be at a trail, by the records' bytes.
     pub(crate) fn due(&self, management_only: bool) -> BTreeMap<&str, Due> {
         let mut due = BTreeMap::new();
         let takes = |record: &&Record| !management_only || record.management;
-        for object in &self.objects {
+        for object in self.objects.iter().filter(|object| object.put) {
             let (last, before) = object.versions.split_last().unwrap();
             for record in before.iter().flat_map(Version::delivered).filter(takes) {
                 due.entry(record.text.as_str()).or_insert(Due::May);
             }
             for record in last.delivered().iter().filter(takes) {
-                let now = if last.in_time { Due::Must } else { Due::May };
+                let now = if last.in_time && self.is_as_signed(object) { Due::Must } else { Due::May };
                 let known = due.entry(record.text.as_str()).or_insert(now);
                 if now == Due::Must {
                     *known = Due::Must;
@@ -202,14 +254,29 @@ impl Model {
 
     /// Keys of objects that must be in the agent's quarantine, and of those that may.
     pub(crate) fn quarantined(&self) -> (Keys<'_>, Keys<'_>) {
-        let (mut must, mut may) = (BTreeSet::new(), BTreeSet::new());
+        let ghosts = self.ghosts.iter().map(|(source, key)| (*source, key.as_str()));
+        let (mut must, mut may): (Keys<'_>, Keys<'_>) = (BTreeSet::new(), ghosts.collect());
         for object in &self.objects {
             let at = (object.source, object.key.as_str());
             let last = object.versions.last().unwrap();
-            if last.in_time && last.damage.is_some() {
+            let signed = self.digests.expected(object.source, &object.key);
+            let surely = self.digests.surely_expected(object.source, &object.key);
+            let differs_now = surely.is_some_and(|hash| last.hash != hash);
+            if object.present && last.in_time && (last.damage.is_some() || differs_now) {
                 must.insert(at);
             }
-            if object.versions.iter().any(|version| version.damage.is_some()) {
+            let differs = |version: &Version| signed.is_some_and(|hash| version.hash != hash);
+            let spoilt = |version: &Version| version.damage.is_some() || differs(version);
+            if object.versions.iter().any(spoilt) || object.was_missing {
+                may.insert(at);
+            }
+        }
+        for cut in &self.digests.cuts {
+            let at = (cut.place.source, cut.key.as_str());
+            if cut.fate == Fate::Invalid && cut.in_time {
+                must.insert(at);
+            }
+            if cut.fate != Fate::There || !cut.in_time {
                 may.insert(at);
             }
         }

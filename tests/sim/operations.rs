@@ -9,9 +9,11 @@ use orgtrail_cloud::ErrorKind;
 use rand::Rng;
 use rand::rngs::StdRng;
 
+use crate::digests::{Comes, DigestOperation};
 use crate::disk::Crash;
 use crate::link::Way;
 use crate::model::Damage;
+use crate::post::PostOperation;
 use crate::settings::Settings;
 
 /// Which process.
@@ -22,11 +24,21 @@ pub(crate) enum Who {
 }
 
 /// Where an object is put.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
     pub(crate) source: usize,
     pub(crate) account: usize,
     pub(crate) region: usize,
+}
+
+impl Place {
+    pub(crate) fn draw(random: &mut StdRng, settings: &Settings) -> Self {
+        Self {
+            source: random.random_range(0..settings.sources),
+            account: random.random_range(0..settings.accounts),
+            region: random.random_range(0..settings.regions),
+        }
+    }
 }
 
 /// One operation.
@@ -81,6 +93,10 @@ pub(crate) enum Operation {
     Keys { kind: ErrorKind, span: Duration },
     /// An operator wants everything in quarantine tried again.
     Retry,
+    /// Something about the queue.
+    Post(PostOperation),
+    /// Something about digests.
+    Digest(DigestOperation),
 }
 
 /// Kinds of operations with how often they are wanted.
@@ -162,6 +178,33 @@ impl Draw<'_> {
             if self.random.random_ratio(2, 3) {
                 let span = self.span(&[10, 300, 2_000, 8_000, 20_000]);
                 operations.push(Operation::Pass(span));
+            }
+        }
+        operations
+    }
+
+    /// Puts operations between these that came to the simulation later.
+    pub(crate) fn mixed(&mut self, mut operations: Vec<Operation>) -> Vec<Operation> {
+        if self.settings.post.is_some() {
+            for _ in 0..self.random.random_range(3..15) {
+                let operation = Operation::Post(PostOperation::draw(self.random, self.settings));
+                let at = self.random.random_range(0..=operations.len());
+                operations.insert(at, operation);
+            }
+        }
+        if self.settings.digests {
+            for _ in 0..self.random.random_range(5..20) {
+                let operation = Operation::Digest(DigestOperation::draw(self.random, self.settings));
+                let at = self.random.random_range(0..=operations.len());
+                operations.insert(at, operation);
+            }
+            // Most of what was delivered last is in some digest too.
+            let (sources, accounts) = (self.settings.sources, self.settings.accounts);
+            let places = (0..sources).flat_map(|source| (0..accounts).map(move |account| (source, account)));
+            for (source, account) in places.collect::<Vec<_>>() {
+                let place = Place { source, account, region: self.random.random_range(0..self.settings.regions) };
+                let (comes, restart, leave_out) = (Comes::AtOnce, false, false);
+                operations.push(Operation::Digest(DigestOperation::Cut { place, comes, restart, leave_out }));
             }
         }
         operations
@@ -265,11 +308,7 @@ impl Draw<'_> {
     }
 
     fn place(&mut self) -> Place {
-        Place {
-            source: self.random.random_range(0..self.settings.sources),
-            account: self.random.random_range(0..self.settings.accounts),
-            region: self.random.random_range(0..self.settings.regions),
-        }
+        Place::draw(self.random, self.settings)
     }
 
     fn who(&mut self) -> Who {

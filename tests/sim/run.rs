@@ -1,5 +1,6 @@
 //! One run: a seed's settings and operations over both processes, then the drain and the checks.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,10 +18,12 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::check;
+use crate::digests::Digests;
 use crate::disk::Life;
 use crate::link::Network;
-use crate::model::{Model, Object, Record, Version};
+use crate::model::{Model, Object, Record};
 use crate::operations::{Draw, Operation, Place, Who};
+use crate::post::Post;
 use crate::process::Process;
 use crate::settings::{ACCOUNTS, SOURCES, Settings, TRAILS};
 use crate::vouched;
@@ -28,6 +31,9 @@ use crate::world::{AgentOutside, AggregatorOutside, Bucket, Keys, MachineClock, 
 
 /// How long everything may take to arrive once all is well.
 const SETTLES_WITHIN: Duration = Duration::from_secs(40 * 60);
+
+/// The file of the keys that digests are verified with.
+const KEYS: &str = "public-keys.json";
 
 /// Everything that both processes share.
 #[derive(Debug)]
@@ -41,6 +47,7 @@ pub(crate) struct World {
     pub(crate) keys: Keys,
     pub(crate) topic: FakeTopic,
     pub(crate) network: Network,
+    pub(crate) post: Option<Post>,
     state: Mutex<State>,
 }
 
@@ -76,12 +83,16 @@ pub(crate) fn run(seed: u64) -> Report {
 
 async fn simulate(seed: u64) -> Report {
     let mut random = StdRng::seed_from_u64(seed);
-    let settings = Settings::draw(&mut random);
+    let mut extra = StdRng::seed_from_u64(!seed);
+    let settings = Settings::draw(&mut random, &mut extra);
     let operations = Draw { random: &mut random, settings: &settings }.operations();
+    let operations = Draw { random: &mut extra, settings: &settings }.mixed(operations);
     let memory = std::path::Path::new("/dev/shm");
     let root = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.expect("a folder");
-    let world = World::new(root.path().to_owned(), settings, &mut random);
-    let model = Model::new(StdRng::seed_from_u64(random.random()));
+    let world = World::new(root.path().to_owned(), settings, &mut random, &mut extra);
+    let digests = Digests::new(world.sources.iter().map(|source| source.location().clone()).collect());
+    std::fs::write(root.path().join(KEYS), digests.public_keys().await).expect("a file");
+    let model = Model::new(StdRng::seed_from_u64(random.random()), digests);
     let mut run = Run {
         agent: Process::supervise(&world, Who::Agent),
         aggregator: Process::supervise(&world, Who::Aggregator),
@@ -106,15 +117,18 @@ async fn simulate(seed: u64) -> Report {
 }
 
 impl World {
-    fn new(root: PathBuf, settings: Settings, random: &mut StdRng) -> Arc<Self> {
+    fn new(root: PathBuf, settings: Settings, random: &mut StdRng, extra: &mut StdRng) -> Arc<Self> {
         let midnight: Timestamp = "2026-03-01T00:00:00Z".parse().unwrap();
         let time = Time::new(midnight + SignedDuration::from_hours(i64::from(settings.begins_at)));
         let mut bucket = |location: &&str| {
             let location: Location = location.parse().unwrap();
             Bucket::new(location, settings.page_max, settings.latency_ms, random.random())
         };
-        let sources = SOURCES[..settings.sources].iter().map(&mut bucket).collect();
-        let trails = TRAILS.iter().map(&mut bucket).collect();
+        let sources: Vec<_> = SOURCES[..settings.sources].iter().map(&mut bucket).collect();
+        let trails: Vec<_> = TRAILS.iter().map(&mut bucket).collect();
+        let network = Network::new(random.random());
+        let post = settings.post.as_ref();
+        let post = post.map(|post| Post::new(&network, &sources, &trails, post.until_delivered, extra.random()));
         Arc::new(Self {
             root,
             clocks: [MachineClock::new(&time), MachineClock::new(&time)],
@@ -123,7 +137,8 @@ impl World {
             trails,
             keys: Keys::new(),
             topic: FakeTopic::default(),
-            network: Network::new(random.random()),
+            network,
+            post,
             settings,
             state: Mutex::default(),
         })
@@ -179,9 +194,12 @@ impl World {
     }
 
     async fn agent(&self, once: bool, life: Arc<Life>, stop: CancellationToken) -> anyhow::Result<Outcome> {
-        let config = toml::from_str(&self.settings.agent_toml(&life.dir().display().to_string()))?;
+        let keys = self.root.join(KEYS);
+        let config =
+            toml::from_str(&self.settings.agent_toml(&life.dir().display().to_string(), &keys.display().to_string()))?;
         let clock = Arc::clone(&self.clocks[Who::Agent as usize]) as Arc<dyn Clock>;
-        let outside = AgentOutside { sources: self.sources.clone(), network: self.network.clone(), life };
+        let (sources, network) = (self.sources.clone(), self.network.clone());
+        let outside = AgentOutside { sources, network, post: self.post.clone(), life };
         let timeout = once.then_some(SETTLES_WITHIN);
         let options = Options { once, timeout, clock, outside: Arc::new(outside) };
         orgtrail_agent::App::build(config, options).await?.run(stop).await
@@ -236,10 +254,16 @@ impl Run {
             }
             Operation::Redeliver { nth } => self.copy(*nth, 0, false).await,
             Operation::Copy { nth, more } => self.copy(*nth, *more, true).await,
-            Operation::Rewrite { nth, same } => self.rewrite(*nth, *same).await,
+            Operation::Rewrite { nth, same } => {
+                let count = self.model.objects.len();
+                if count > 0 && self.model.objects[nth % count].put {
+                    self.rewrite(nth % count, *same).await;
+                }
+            }
             Operation::Foreign { place } => {
                 let (key, _) = self.model.key(place.source, place.account, place.region, self.world.time.now());
-                self.put(place.source, &key.replace(".json.gz", ".txt"), "notes".into()).await;
+                let key = key.replace(".json.gz", ".txt");
+                self.put(place.source, &key, "notes".into(), BTreeMap::new()).await;
             }
             Operation::SourceSpell { source, verb, account, kind, one_in, span } => {
                 let part = account.map_or_else(String::new, |account| ACCOUNTS[account].to_owned());
@@ -303,6 +327,9 @@ impl Run {
                 self.world.keys.set_failing(None);
             }
             Operation::Retry => {
+                if let Some(post) = &self.world.post {
+                    post.set_retried();
+                }
                 if let Some(life) = self.agent.life() {
                     let clock = Arc::clone(&self.world.clocks[Who::Agent as usize]) as Arc<dyn Clock>;
                     let folder = Folder::open(&life.dir().join("quarantine"), clock);
@@ -310,6 +337,8 @@ impl Run {
                     drop(folder.request_retries(&Filter::default()));
                 }
             }
+            Operation::Post(operation) => operation.perform(self).await,
+            Operation::Digest(operation) => operation.perform(self).await,
             other => unreachable!("{other:?} is performed above"),
         }
     }
@@ -320,10 +349,10 @@ impl Run {
         }
     }
 
-    async fn put(&self, source: usize, key: &str, bytes: bytes::Bytes) {
+    pub(crate) async fn put(&self, source: usize, key: &str, bytes: bytes::Bytes, metadata: BTreeMap<String, String>) {
         let store = &self.world.sources[source].store;
         store.set_now(self.world.time.now());
-        store.put(key, bytes, &PutOptions::default()).await.unwrap();
+        store.put(key, bytes, &PutOptions { metadata, ..PutOptions::default() }).await.unwrap();
     }
 
     async fn deliver(
@@ -334,12 +363,7 @@ impl Run {
         damage: Option<crate::model::Damage>,
     ) {
         let (key, day) = self.model.key(place.source, place.account, place.region, at);
-        let bytes = self.model.bytes(&records, damage);
-        self.put(place.source, &key, bytes).await;
-        let in_time = Model::is_in_time(day, self.world.clocks[Who::Agent as usize].latest());
-        let versions = vec![Version { records, damage, in_time }];
-        let Place { source, account, region } = place;
-        self.model.objects.push(Object { source, account, region, key, day, versions });
+        self.deliver_as(place, key, day, records, damage).await;
     }
 
     /// An earlier object's records under a new name: as they stand there, or in another order and with others.
@@ -360,25 +384,6 @@ impl Run {
         self.deliver(Place { source, account, region }, at, records, None).await;
     }
 
-    async fn rewrite(&mut self, nth: usize, same: bool) {
-        if self.model.objects.is_empty() {
-            return;
-        }
-        let at = nth % self.model.objects.len();
-        let Object { source, account, region, day, .. } = self.model.objects[at];
-        let last = self.model.objects[at].versions.last().unwrap();
-        let (mut records, damage) = (last.records.clone(), last.damage.filter(|_| same));
-        if !same {
-            let now = self.world.time.now();
-            records.extend(self.model.fresh(1, account, region, now, false));
-        }
-        let bytes = self.model.bytes(&records, damage);
-        let key = self.model.objects[at].key.clone();
-        self.put(source, &key, bytes).await;
-        let in_time = Model::is_in_time(day, self.world.clocks[Who::Agent as usize].latest());
-        self.model.objects[at].versions.push(Version { records, damage, in_time });
-    }
-
     /// Everything is well from here on: all that must arrive arrives, without a restart; then both end in good order.
     async fn drain_and_check(&mut self) {
         let world = Arc::clone(&self.world);
@@ -386,6 +391,9 @@ impl Run {
         world.network.heal();
         world.sources.iter().chain(&world.trails).for_each(Bucket::heal);
         world.keys.set_failing(None);
+        if let Some(post) = &world.post {
+            post.heal(world.time.now());
+        }
         {
             let mut state = world.lock();
             state.full_until = [None; 2];

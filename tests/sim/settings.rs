@@ -15,9 +15,44 @@ pub(crate) struct Settings {
     pub(crate) regions: usize,
     pub(crate) page_max: usize,
     pub(crate) latency_ms: u64,
+    /// How the queue that tells of new objects is read; none where there is no queue.
+    pub(crate) post: Option<PostSettings>,
+    /// CloudTrail signs digests of what it delivers, and the agent has their keys.
+    pub(crate) digests: bool,
     /// Lines of `agent.toml` and `aggregator.toml` behind what all seeds have.
     pub(crate) agent: String,
     pub(crate) aggregator: String,
+}
+
+/// How the queue is read.
+#[derive(Debug, Clone)]
+pub(crate) struct PostSettings {
+    pub(crate) until_delivered: bool,
+    pub(crate) park_strangers: bool,
+    visibility: &'static str,
+    messages_max: usize,
+}
+
+impl PostSettings {
+    fn draw(random: &mut StdRng) -> Self {
+        Self {
+            until_delivered: random.random_bool(0.5),
+            park_strangers: random.random_bool(0.3),
+            visibility: one(random, &["10s", "30s", "5m"]),
+            messages_max: one(random, &[1, 4, 1000]),
+        }
+    }
+
+    /// `[sources.notifications]`
+    fn toml(&self) -> String {
+        let when = if self.until_delivered { "delivered" } else { "acknowledged" };
+        let foreign = if self.park_strangers { "park" } else { "delete" };
+        format!(
+            "[sources.notifications]\nqueue = \"https://sqs.us-east-1.amazonaws.com/111111111111/trail\"\n\
+             delete_when = \"{when}\"\nvisibility_timeout = \"{}\"\nforeign = \"{foreign}\"\nmessages_max = {}\n",
+            self.visibility, self.messages_max,
+        )
+    }
 }
 
 /// Where CloudTrail delivers to.
@@ -34,10 +69,11 @@ fn one<T: Copy>(random: &mut StdRng, of: &[T]) -> T {
 }
 
 impl Settings {
-    pub(crate) fn draw(random: &mut StdRng) -> Self {
+    /// `extra` decides what came to the simulation later, so that seeds stay as they were without it.
+    pub(crate) fn draw(random: &mut StdRng, extra: &mut StdRng) -> Self {
         let sealed = random.random_ratio(1, 3);
         let agent = format!(
-            "[discover]\npoll_interval_min = \"{}\"\npoll_interval_max = \"{}\"\nrefresh_interval = \"{}\"\nidle_interval_max = \"{}\"\nlist_concurrency = {}\n\
+            "[discover]\npoll_interval_min = \"{}\"\npoll_interval_max = \"{}\"\nrefresh_interval = \"{}\"\nidle_interval_max = \"{}\"\nsweep_interval_max = \"15m\"\nlist_concurrency = {}\n\
              [fetch]\nconcurrency = {}\nmemory = \"4MiB\"\nobject_bytes_max = \"4MiB\"\n\
              [batch]\nbytes = \"{}\"\nobjects = {}\nage = \"{}\"\n\
              [ship]\nwindow = \"{}\"\nreconnect_max = \"{}\"\n",
@@ -77,19 +113,25 @@ impl Settings {
             regions: random.random_range(1..=2),
             page_max: one(random, &[1, 2, 5, 1000]),
             latency_ms: one(random, &[0, 5, 50, 400]),
+            digests: extra.random_bool(0.5),
+            post: extra.random_bool(0.4).then(|| PostSettings::draw(extra)),
             agent,
             aggregator,
         }
     }
 
     /// `agent.toml`
-    pub(crate) fn agent_toml(&self, state_dir: &str) -> String {
+    pub(crate) fn agent_toml(&self, state_dir: &str, keys: &str) -> String {
         let mut text = format!(
             "name = \"agent\"\nstate_dir = \"{state_dir}\"\n[aggregator]\nendpoint = \"http://127.0.0.1:7443\"\n\
              [health]\nlisten = \"127.0.0.1:0\"\n"
         );
         for location in &SOURCES[..self.sources] {
             text += &format!("[[sources]]\nlocation = \"{location}\"\n");
+            if self.digests {
+                text += &format!("digest_keys = \"file://{keys}\"\n");
+            }
+            text += &self.post.as_ref().map(PostSettings::toml).unwrap_or_default();
         }
         text + &self.agent
     }

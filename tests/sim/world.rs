@@ -1,5 +1,6 @@
 //! The world outside both processes, in memory: buckets with their latency and their spells of trouble, keys, the clocks.
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -14,7 +15,8 @@ use orgtrail_cloud::key_service::{FakeKeyService, KeyService};
 use orgtrail_cloud::object_store::{FakeStore, ListPage, ListRequest, Object, ObjectMeta, PutOptions};
 use orgtrail_cloud::signer::FakeSigner;
 use orgtrail_cloud::topic::FakeTopic;
-use orgtrail_cloud::{Connection, Error, ErrorKind, Location, ObjectStore, Signer, Topic};
+use orgtrail_cloud::{Connection, Error, ErrorKind, Location, ObjectStore, Queue, Signer, Topic};
+use orgtrail_event::key::classify;
 use orgtrail_service::clock::Clock;
 use orgtrail_service::workers::Workers;
 use rand::rngs::StdRng;
@@ -24,6 +26,7 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::disk::Life;
 use crate::link::Network;
+use crate::post::Post;
 
 /// True time: it goes with the runtime's paused clock, and leaps when nobody looks.
 #[derive(Debug)]
@@ -111,12 +114,15 @@ struct Shared {
     random: StdRng,
     latency_ms: u64,
     violations: Vec<String>,
+    /// Every record that was ever put there.
+    records: BTreeSet<String>,
 }
 
 impl Bucket {
     pub(crate) fn new(location: Location, page_max: usize, latency_ms: u64, seed: u64) -> Self {
         let random = StdRng::seed_from_u64(seed);
-        let shared = Shared { spells: Vec::new(), random, latency_ms, violations: Vec::new() };
+        let shared =
+            Shared { spells: Vec::new(), random, latency_ms, violations: Vec::new(), records: BTreeSet::new() };
         Self { store: FakeStore::new(location).with_page_max(page_max), shared: Arc::new(Mutex::new(shared)) }
     }
 
@@ -135,6 +141,24 @@ impl Bucket {
     /// What was done to it that never may be.
     pub(crate) fn violations(&self) -> Vec<String> {
         self.lock().violations.clone()
+    }
+
+    pub(crate) fn location(&self) -> &Location {
+        self.store.location()
+    }
+
+    /// Whether a record was put there.
+    pub(crate) fn holds(&self, record: &str) -> bool {
+        self.lock().records.contains(record)
+    }
+
+    fn remember(&self, key: &str, bytes: &[u8]) {
+        if classify(key).into_log().is_none() {
+            return;
+        }
+        if let Ok(records) = crate::check::records(bytes) {
+            self.lock().records.extend(records);
+        }
     }
 
     /// The bucket as one run of a process reaches it.
@@ -213,7 +237,8 @@ impl ObjectStore for Reached {
         if !options.if_absent && self.bucket.store.head(key).await.is_ok() {
             self.bucket.lock().violations.push(format!("{key} was put over"));
         }
-        self.bucket.store.put(key, bytes, options).await?;
+        self.bucket.store.put(key, bytes.clone(), options).await?;
+        self.bucket.remember(key, &bytes);
         self.step("after putting an object").await;
         lost.map_or(Ok(()), Err)
     }
@@ -272,6 +297,7 @@ impl Topic for Subject {
 pub(crate) struct AgentOutside {
     pub(crate) sources: Vec<Bucket>,
     pub(crate) network: Network,
+    pub(crate) post: Option<Post>,
     pub(crate) life: Arc<Life>,
 }
 
@@ -284,6 +310,11 @@ fn find(buckets: &[Bucket], location: &Location, life: &Arc<Life>) -> Arc<dyn Ob
 impl orgtrail_agent::Outside for AgentOutside {
     async fn open_store(&self, location: &Location, _: &Connection) -> Result<Arc<dyn ObjectStore>, Error> {
         Ok(find(&self.sources, location, &self.life))
+    }
+
+    async fn open_queue(&self, _: &str, _: &Connection) -> Result<Arc<dyn Queue>, Error> {
+        let post = self.post.as_ref().expect("a queue is configured where there is one");
+        Ok(post.reached_by(&self.life))
     }
 
     async fn connect(&self, endpoint: &Endpoint) -> Result<Channel, tonic::transport::Error> {

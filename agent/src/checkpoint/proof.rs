@@ -216,6 +216,12 @@ impl Checkpoint {
         Ok(true)
     }
 
+    /// Where a folder is: its source's location, and its path there.
+    pub(crate) fn place_of(&self, folder: FolderId) -> (String, String) {
+        let folder = &lock(&self.state).folders[folder.0 as usize];
+        (folder.location.clone(), folder.path.clone())
+    }
+
     /// How far every row is proved.
     pub(crate) fn proofs(&self) -> Vec<Proof> {
         let state = lock(&self.state);

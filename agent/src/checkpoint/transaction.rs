@@ -99,6 +99,21 @@ impl<'a> Transaction<'a> {
         }
     }
 
+    /// A version that got the seq of the one it was taken to replace is that one: a message told of it once more, late. It
+    /// counts once, and waits once.
+    pub(super) fn count_once(&mut self, key: EntryKey, old: &Entry, new: &Entry) -> Result<(), Error> {
+        let line = IndexLine::of(key, new).filter(|line| old.state.awaited_seq() != Some(line.seq));
+        let Some(line) = line else { return Ok(()) };
+        if self.tree.contains_key(line.key())? {
+            self.index_drop(&line);
+            let row = self.row(key.folder());
+            row.leave(new);
+            row.ledger.listed = row.ledger.listed.saturating_sub(1);
+            row.ledger.changed = row.ledger.changed.saturating_sub(1);
+        }
+        Ok(())
+    }
+
     /// As [`Transaction::put`] for an object that the counters know as `counted` although its entry is gone.
     pub(super) fn put_counted(&mut self, key: EntryKey, counted: &Entry, new: Entry) {
         let row = self.row(key.folder());

@@ -17,7 +17,7 @@ use orgtrail_service::telemetry;
 use super::*;
 use crate::checkpoint::{Claimed, Listed, Verdict};
 use crate::object::{Lane, Source, SourceFolder};
-use crate::testing::FOLDER;
+use crate::testing::{FOLDER, copy_dir};
 
 struct Bench {
     dir: tempfile::TempDir,
@@ -84,7 +84,8 @@ impl Bench {
     /// Fetches the objects and hands each on as it comes.
     async fn fetch_each<T>(&self, config: Config, objects: Vec<ObjectRef>, each: impl Fn(Fetched) -> T) -> Vec<T> {
         let clock = Manual::new("2024-05-01T12:05:00Z".parse().unwrap());
-        let aside = Aside::new(Arc::clone(&self.quarantine), clock.clone(), self.health.clone());
+        let aside =
+            Aside::new(Arc::clone(&self.checkpoint), Arc::clone(&self.quarantine), clock.clone(), self.health.clone());
         let metrics = Metrics::register(&telemetry::Metrics::new("agent"));
         let budget = Budget::new(config.memory);
         let (checkpoint, health) = (Arc::clone(&self.checkpoint), self.health.clone());
@@ -169,6 +170,20 @@ async fn every_corrupt_kind_is_quarantined_and_named() {
     assert_eq!(found, expected);
     let sums = *bench.checkpoint.progress().borrow();
     assert_eq!((sums.listed, sums.quarantined, sums.in_flight), (8, 8, 0));
+}
+
+#[test]
+fn the_claim_is_on_disk_before_the_entry_is() {
+    let bench = Bench::new();
+    let object = bench.object("plain", Some(b"no gzip"));
+    let clock = Manual::new("2024-05-01T12:05:00Z".parse().unwrap());
+    let aside = Aside::new(Arc::clone(&bench.checkpoint), Arc::clone(&bench.quarantine), clock, bench.health.clone());
+    assert!(aside.put(&object, "not_gzip", "as the test says"));
+    // As after kill -9, before the checkpoint says that it is quarantined.
+    let left = tempfile::tempdir().unwrap();
+    copy_dir(&bench.dir.path().join("c"), left.path());
+    let checkpoint = Checkpoint::open(left.path(), Duration::from_secs(93_600)).unwrap();
+    assert_eq!(checkpoint.unnamed(bench.folder.id).unwrap().len(), 1, "what goes through later resolves its entry");
 }
 
 #[tokio::test]

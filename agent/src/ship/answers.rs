@@ -93,8 +93,8 @@ impl Answers {
         for (fetched, disposition) in objects.into_iter().zip(dispositions) {
             let outcome = match disposition {
                 Disposition::Accepted { seq, damage: None } => {
-                    if fetched.object.claim.resolves {
-                        self.aside.resolve(&fetched.object);
+                    if fetched.object.claim.resolves && !self.aside.resolve(&fetched.object) {
+                        continue;
                     }
                     let delay = now.duration_since(fetched.object.last_modified);
                     self.metrics.pickup_delay.observe(delay.as_secs_f64().max(0.0));

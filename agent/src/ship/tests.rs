@@ -39,7 +39,7 @@ impl Bench {
         let quarantine = Arc::new(Quarantine::open(&dir.path().join("q"), 100, clock.clone()).unwrap());
         let health = Health::new(clock.clone());
         let metrics = Metrics::register(&telemetry::Metrics::new("agent"));
-        let aside = Aside::new(Arc::clone(&quarantine), clock.clone(), health.clone());
+        let aside = Aside::new(Arc::clone(&checkpoint), Arc::clone(&quarantine), clock.clone(), health.clone());
         let (answers, epochs) = Answers::new(Arc::clone(&checkpoint), aside, clock, metrics.clone());
         let aggregator = config::Aggregator { endpoint: fake.endpoint(), ..Default::default() };
         let config = Config { reconnect_min: Duration::from_millis(5), ..Config::default() };
