@@ -109,7 +109,7 @@ impl App {
             let from = organization.accounts_file.as_deref().unwrap_or("aws");
             organizations.push(options.outside.open_organization(from, &organization.connection).await?);
         }
-        let queues = notify::open(&config.sources, &*options.outside).await?;
+        let queues = notify::open(&config, &*options.outside).await?;
         let route = ship::Route::new(&config.aggregator, Arc::clone(&options.outside))?;
         let http = Server::bind(&config.health).await?;
         let health = Health::new(Arc::clone(clock));
@@ -308,7 +308,7 @@ impl App {
         let parking = notify::Parking::new(Arc::clone(&self.quarantine), clock, health);
         let metrics = notify::Metrics::register(&self.registry);
         let queues = if self.options.once { &[] } else { &self.queues[..] };
-        notify::consumers(queues, &self.sources, context, &parking, &metrics)
+        notify::consumers(queues, context, &parking, &metrics)
     }
 
     /// A run with `once` takes what is live and ends; backfills wait for one that stays.

@@ -214,7 +214,7 @@ impl Check for Config {
         problems.within("aggregator", |problems| self.aggregator.check(problems));
         self.check_sources(problems);
         self.check_organizations(problems);
-        notify::check_shared(&self.sources, problems);
+        notify::check_shared(self, problems);
         problems.within("discover", |problems| self.discover.check(problems));
         problems.within("completeness", |problems| self.completeness.check(problems));
         problems.within("fetch", |problems| self.fetch.check(problems));

@@ -106,6 +106,8 @@ pub(crate) struct Folders {
     /// Locations of which a whole walk has ended, and all it found is watched.
     walked: Arc<RwLock<BTreeSet<String>>>,
     wakes: Wakes,
+    /// Every list of sources has come once.
+    told: Arc<watch::Sender<bool>>,
 }
 
 impl Folders {
@@ -135,7 +137,34 @@ impl Folders {
         self.sources.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
-    fn add_source(&self, source: &Arc<Source>) {
+    /// The source that holds an object, and the object's key there. `bucket` is what messages name: a bucket, or a location
+    /// that is none. Locations don't overlap, so there is one at most; a look for each level of the key finds it, however
+    /// many sources there are.
+    pub(crate) fn source_of<'a>(&self, bucket: &str, key: &'a str) -> Option<(Arc<Source>, &'a str)> {
+        let bucket = if bucket.contains("://") { bucket.to_owned() } else { format!("s3://{bucket}") };
+        let sources = self.sources.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(source) = sources.get(&bucket) {
+            return Some((Arc::clone(source), key));
+        }
+        key.match_indices('/').find_map(|(slash, _)| {
+            let source = sources.get(&format!("{bucket}/{}", &key[..slash]))?;
+            Some((Arc::clone(source), &key[slash + 1..]))
+        })
+    }
+
+    /// Waits until every organization's accounts were listed once: from then on a source that is not there is none of ours.
+    /// Cancel-safe: it only waits.
+    pub(crate) async fn all_known(&self) {
+        let mut told = self.told.subscribe();
+        // An error would mean that there is no sender, which is in this very struct.
+        let _known = told.wait_for(|told| *told).await;
+    }
+
+    pub(crate) fn are_known(&self) {
+        self.told.send_replace(true);
+    }
+
+    pub(crate) fn add_source(&self, source: &Arc<Source>) {
         let mut sources = self.sources.write().unwrap_or_else(PoisonError::into_inner);
         sources.insert(source.location.clone(), Arc::clone(source));
     }

@@ -17,8 +17,8 @@ mod work;
 use std::sync::Arc;
 use std::time::Duration;
 
+use orgtrail_cloud::Connection;
 use orgtrail_cloud::queue::{self, Queue};
-use orgtrail_cloud::{Connection, Location};
 use orgtrail_service::config::{Check, Problems};
 use orgtrail_service::shape::duration;
 use serde::Deserialize;
@@ -28,7 +28,7 @@ pub(crate) use self::metrics::Metrics;
 pub(crate) use self::park::Parking;
 use crate::config::{count_within, within};
 use crate::discover::Context;
-use crate::object::Source;
+use crate::organizations::template::Template;
 use crate::outside::Outside;
 
 /// The `[sources.notifications]` table: the queue that is told of the source's objects. Sources may share a queue; they then
@@ -115,45 +115,63 @@ impl Check for Config {
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// What sources that share a queue say differently about it.
-pub(crate) fn check_shared(sources: &[crate::config::Source], problems: &mut Problems) {
-    for (index, source) in sources.iter().enumerate() {
-        let Some(ours) = &source.notifications else { continue };
-        let earlier = sources[..index].iter().enumerate();
-        let first = earlier.filter_map(|(other, source)| Some((other, source.notifications.as_ref()?)));
-        let first = first.into_iter().find(|(_, theirs)| theirs.queue == ours.queue);
-        if let Some((other, theirs)) = first
-            && theirs != ours
-        {
-            let message = format!("sources[{other}] reads the same queue in another way: write the same in both");
-            problems.push(format!("sources[{index}].notifications"), message);
+/// A table of the configuration that names a queue.
+struct Named {
+    /// Where it stands, for messages about it.
+    place: String,
+    /// What the source, or the organization whose sources it tells of, is called.
+    name: String,
+    config: Config,
+}
+
+/// All of them. A template that is faulty names none here: its own check says why.
+fn named(config: &crate::config::Config) -> Vec<Named> {
+    let of_source = |(index, source): (usize, &crate::config::Source)| {
+        let (place, config) = (format!("sources[{index}]"), source.notifications.clone()?);
+        Some(Named { place, name: source.name(), config })
+    };
+    let of_organization = |(index, organization): (usize, &crate::config::Organization)| {
+        let config = Template::new(organization).ok()?.notifications().ok()??;
+        Some(Named { place: format!("organizations[{index}].source"), name: organization.name.clone(), config })
+    };
+    let sources = config.sources.iter().enumerate().filter_map(of_source);
+    sources.chain(config.organizations.iter().enumerate().filter_map(of_organization)).collect()
+}
+
+/// What tables that share a queue say differently about it.
+pub(crate) fn check_shared(config: &crate::config::Config, problems: &mut Problems) {
+    let named = named(config);
+    for (index, ours) in named.iter().enumerate() {
+        let first = named[..index].iter().find(|theirs| theirs.config.queue == ours.config.queue);
+        if let Some(theirs) = first.filter(|theirs| theirs.config != ours.config) {
+            let message = format!("{} reads the same queue in another way: write the same in both", theirs.place);
+            problems.push(format!("{}.notifications", ours.place), message);
         }
     }
 }
 
-/// A queue that some sources name.
+/// A queue that some sources or organizations name.
 #[derive(Debug, Clone)]
 pub(crate) struct Opened {
     queue: Arc<dyn Queue>,
     config: Config,
-    /// The names of these sources.
+    /// Their names.
     sources: Vec<String>,
 }
 
-/// Opens every queue once, however many sources share it. Calls nothing yet.
+/// Opens every queue once, however many share it. Calls nothing yet.
 pub(crate) async fn open(
-    sources: &[crate::config::Source],
+    config: &crate::config::Config,
     outside: &dyn Outside,
 ) -> Result<Vec<Opened>, orgtrail_cloud::Error> {
     let mut opened: Vec<Opened> = Vec::new();
-    for source in sources {
-        let Some(config) = &source.notifications else { continue };
+    for Named { name, config, .. } in named(config) {
         if let Some(known) = opened.iter_mut().find(|known| known.config.queue == config.queue) {
-            known.sources.push(source.name());
+            known.sources.push(name);
             continue;
         }
         let queue = outside.open_queue(&config.queue, &config.connection).await?;
-        opened.push(Opened { queue, config: config.clone(), sources: vec![source.name()] });
+        opened.push(Opened { queue, config, sources: vec![name] });
     }
     Ok(opened)
 }
@@ -161,24 +179,15 @@ pub(crate) async fn open(
 /// A consumer for each queue, and what status asks of them.
 pub(crate) fn consumers(
     opened: &[Opened],
-    sources: &[Arc<Source>],
     context: &Arc<Context>,
     parking: &Parking,
     metrics: &Metrics,
 ) -> (Vec<Consumer>, Vec<Face>) {
     let consumer = |opened: &Opened| {
         let context = Arc::clone(context);
-        Consumer::new(opened.clone(), sources.to_vec(), context, parking.clone(), metrics.clone())
+        Consumer::new(opened.clone(), context, parking.clone(), metrics.clone())
     };
     opened.iter().map(consumer).unzip()
-}
-
-/// A location by the name that messages give it: a bucket, and the prefix of its keys. Others go by their location.
-fn bucket_of(location: &Location) -> (String, &str) {
-    match location {
-        Location::S3 { bucket, prefix } => (bucket.clone(), prefix),
-        Location::File { .. } | Location::EventHistory { .. } => (location.to_string(), ""),
-    }
 }
 
 #[cfg(test)]

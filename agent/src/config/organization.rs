@@ -114,6 +114,9 @@ impl Organization {
             Ok(template) => template,
             Err((key, message)) => return problems.push(join("source", &key), message),
         };
+        if let Err((key, message)) = template.notifications() {
+            return problems.push(join("source", &key), message);
+        }
         let account = Account::sample(template.partition());
         match template.source(&account) {
             Ok(source) => problems.within("source", |problems| source.check(problems)),

@@ -139,6 +139,7 @@ impl Stage {
         for source in sources {
             stage.add(source);
         }
+        stage.known();
         (stage, Handle { quiet: face })
     }
 
@@ -364,6 +365,13 @@ impl Stage {
 
 /// Sources that come and go.
 impl Stage {
+    /// Says so when every list of sources has come.
+    fn known(&self) {
+        if self.awaited == 0 {
+            self.context.folders.are_known();
+        }
+    }
+
     fn add(&mut self, source: Arc<Source>) {
         let id = self.walks_made;
         self.walks_made += 1;
@@ -401,7 +409,10 @@ impl Stage {
                 };
                 self.leaving.extend(self.places.iter().filter(|(_, place)| gone(&place.folder)).map(|(id, _)| *id));
             }
-            Change::Listed => self.awaited = self.awaited.saturating_sub(1),
+            Change::Listed => {
+                self.awaited = self.awaited.saturating_sub(1);
+                self.known();
+            }
         }
     }
 

@@ -26,7 +26,7 @@ use super::work::{Awaited, Outcome, Work};
 use super::{Config, Foreign, Metrics, Opened};
 use crate::checkpoint::{Listed, Named, Verdict};
 use crate::discover::Context;
-use crate::object::{ObjectRef, Source};
+use crate::object::ObjectRef;
 use crate::status;
 
 /// Pause before the queue is asked again after a failure: doubles from the first to the last.
@@ -42,7 +42,6 @@ const LOOKUPS_MAX: usize = 16;
 pub(crate) struct Consumer {
     queue: Arc<dyn Queue>,
     config: Config,
-    sources: Vec<Arc<Source>>,
     context: Arc<Context>,
     parking: Parking,
     metrics: Metrics,
@@ -86,10 +85,9 @@ impl Face {
 }
 
 impl Consumer {
-    /// `sources` are all of the agent's, since a queue may tell of more than those that name it.
+    /// Its messages are looked up in all of the agent's sources, since a queue may tell of more than those that name it.
     pub(super) fn new(
         Opened { queue, config, sources: names }: Opened,
-        sources: Vec<Arc<Source>>,
         context: Arc<Context>,
         parking: Parking,
         metrics: Metrics,
@@ -99,11 +97,17 @@ impl Consumer {
         let table = Arc::new(Mutex::new(table));
         let face = Face { queue: queue.id().to_owned(), sources: names, table: Arc::clone(&table) };
         let lookups = Semaphore::new(LOOKUPS_MAX);
-        (Self { queue, config, sources, context, parking, metrics, table, lookups }, face)
+        (Self { queue, config, context, parking, metrics, table, lookups }, face)
     }
 
     /// Runs until cancelled.
     pub(crate) async fn run(self, cancel: CancellationToken) -> anyhow::Result<()> {
+        // A message about an account that is not known yet would pass for a foreign one.
+        tokio::select! {
+            // Cancel-safe: both arms only wait.
+            () = self.context.folders.all_known() => {}
+            () = cancel.cancelled() => return Ok(()),
+        }
         let ended = tokio::select! {
             // Cancel-safe: what was received and not handed on is in the table, and is given back below.
             ended = self.read() => ended,
@@ -183,10 +187,8 @@ impl Consumer {
     async fn take(&self, message: Message, dialect: Dialect, objects: Vec<envelope::Named>) -> anyhow::Result<()> {
         let seen = message.sent.unwrap_or_else(|| self.context.clock.now());
         let (mut taken, mut stranger) = (Vec::new(), None);
-        // Organizations bring sources that are not in the file.
-        let sources = [&self.sources[..], &self.context.folders.sources()].concat();
         for object in objects {
-            match route(&sources, &object, seen) {
+            match route(&self.context.folders, &object, seen) {
                 Route::Take(found) => taken.push(*found),
                 Route::Foreign => {
                     self.metrics.object("foreign");

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use orgtrail_event::key::Folder;
 
-use super::{bucket_of, envelope};
+use super::envelope;
 use crate::checkpoint::{Listed, Verdict};
+use crate::discover::Folders;
 use crate::object::{Named, Source};
 
 /// Where an object belongs.
@@ -32,10 +33,8 @@ pub(super) struct Taken {
 }
 
 /// Finds the source of an object, which was there at `seen`.
-pub(super) fn route(sources: &[Arc<Source>], object: &envelope::Named, seen: Timestamp) -> Route {
-    // Locations don't overlap, so there is one source at most.
-    let holder = sources.iter().find_map(|source| Some((source, key_in(source, &object.bucket, &object.key)?)));
-    let Some((source, key)) = holder else { return Route::Foreign };
+pub(super) fn route(folders: &Folders, object: &envelope::Named, seen: Timestamp) -> Route {
+    let Some((source, key)) = folders.source_of(&object.bucket, &object.key) else { return Route::Foreign };
     let Some(named) = Named::read(key) else { return Route::Pass("no key of CloudTrail's") };
     let Folder { account, region, .. } = &named.folder;
     if !source.accounts.takes(account) || !(source.regions.is_empty() || source.regions.contains(region)) {
@@ -53,14 +52,5 @@ pub(super) fn route(sources: &[Arc<Source>], object: &envelope::Named, seen: Tim
         last_modified: seen,
         verdict,
     };
-    Route::Take(Box::new(Taken { source: Arc::clone(source), folder: named.folder, listed }))
-}
-
-/// The key below the source's location, where the object lies there.
-fn key_in<'a>(source: &Source, bucket: &str, key: &'a str) -> Option<&'a str> {
-    let (ours, prefix) = bucket_of(source.store.location());
-    if ours != bucket {
-        return None;
-    }
-    if prefix.is_empty() { Some(key) } else { key.strip_prefix(prefix)?.strip_prefix('/') }
+    Route::Take(Box::new(Taken { source, folder: named.folder, listed }))
 }

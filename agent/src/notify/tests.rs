@@ -5,7 +5,7 @@ use std::path::Path;
 use bytes::Bytes;
 use orgtrail_cloud::object_store::FakeStore;
 use orgtrail_cloud::queue::FakeQueue;
-use orgtrail_cloud::{ErrorKind, ObjectStore};
+use orgtrail_cloud::{ErrorKind, Location, ObjectStore};
 use orgtrail_service::clock::Manual;
 use orgtrail_service::health::Health;
 use orgtrail_service::quarantine::{Entry, Filter, Quarantine};
@@ -20,7 +20,7 @@ use super::*;
 use crate::checkpoint::{Checkpoint, Outcome, Settled};
 use crate::discover::Folders;
 use crate::intake;
-use crate::object::ObjectRef;
+use crate::object::{ObjectRef, Source};
 
 const LONG: Duration = Duration::from_secs(600);
 const NOW: &str = "2026-03-01T12:00:00Z";
@@ -34,7 +34,6 @@ struct Bench {
     context: Arc<Context>,
     quarantine: Arc<Quarantine>,
     objects: intake::Receiver,
-    sources: Vec<Arc<Source>>,
     config: Config,
     face: Face,
     cancel: CancellationToken,
@@ -64,6 +63,17 @@ impl Bench {
     }
 
     async fn with(config: Config, source: crate::config::Source) -> Self {
+        let bench = Self::of(config, source).await;
+        bench.context.folders.are_known();
+        bench
+    }
+
+    /// One whose organizations' accounts were not listed yet.
+    async fn unready() -> Self {
+        Self::of(Config::default(), crate::config::Source::default()).await
+    }
+
+    async fn of(config: Config, source: crate::config::Source) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = Manual::new(NOW.parse().unwrap());
         let checkpoint = Checkpoint::open(&dir.path().join("checkpoint"), Duration::from_secs(26 * 3600)).unwrap();
@@ -71,7 +81,7 @@ impl Bench {
         let location: Location = "s3://bucket/logs".parse().unwrap();
         let store = Arc::new(FakeStore::new(location.clone()));
         let source = crate::config::Source { location: Some(location.clone()), ..source };
-        let sources = vec![Arc::new(Source::new(&source, &location, store.clone()))];
+        let source = Source::new(&source, &location, store.clone());
         let (out, objects) = intake::channel(intake::Bounds { objects: 1000, objects_per_key: 1000 });
         let context = Arc::new(Context {
             checkpoint: Arc::new(checkpoint),
@@ -82,16 +92,17 @@ impl Bench {
             lists: Semaphore::new(1),
             out,
         });
+        context.folders.add_source(&Arc::new(source));
         let queue = FakeQueue::default();
         queue.set_now(NOW.parse().unwrap());
-        let (face, cancel, running) = run(&queue, &config, &sources, &context, &quarantine);
-        Self { _dir: dir, queue, store, context, quarantine, objects, sources, config, face, cancel, running, seq: 0 }
+        let (face, cancel, running) = run(&queue, &config, &context, &quarantine);
+        Self { _dir: dir, queue, store, context, quarantine, objects, config, face, cancel, running, seq: 0 }
     }
 
     /// Ends the process without a word and starts the next one, which has the same checkpoint and quarantine.
     fn kill_and_start(&mut self) {
         self.running.abort();
-        let started = run(&self.queue, &self.config, &self.sources, &self.context, &self.quarantine);
+        let started = run(&self.queue, &self.config, &self.context, &self.quarantine);
         (self.face, self.cancel, self.running) = started;
     }
 
@@ -148,14 +159,13 @@ impl Bench {
 fn run(
     queue: &FakeQueue,
     config: &Config,
-    sources: &[Arc<Source>],
     context: &Arc<Context>,
     quarantine: &Arc<Quarantine>,
 ) -> (Face, CancellationToken, JoinHandle<anyhow::Result<()>>) {
     let opened = Opened { queue: Arc::new(queue.clone()), config: config.clone(), sources: vec!["bucket".into()] };
     let parking = Parking::new(Arc::clone(quarantine), Arc::clone(&context.clock), context.health.clone());
     let metrics = Metrics::register(&telemetry::Metrics::new("agent"));
-    let (mut consumers, mut faces) = consumers(&[opened], sources, context, &parking, &metrics);
+    let (mut consumers, mut faces) = consumers(&[opened], context, &parking, &metrics);
     let cancel = CancellationToken::new();
     let running = tokio::spawn(consumers.remove(0).run(cancel.clone()));
     (faces.remove(0), cancel, running)
@@ -479,10 +489,42 @@ async fn sources_that_share_a_queue_have_one_consumer() {
         notifications: Some(Config { queue: queue.into(), ..Config::default() }),
         ..Default::default()
     };
-    let sources = [source("a", &queue), source("b", "file:///other"), source("c", &queue), Default::default()];
-    let opened = open(&sources, &crate::outside::World).await.unwrap();
-    let names: Vec<_> = opened.iter().map(|opened| opened.sources.clone()).collect();
-    assert_eq!(names, [vec!["a".to_owned(), "c".to_owned()], vec!["b".to_owned()]]);
+    let sources = vec![source("a", &queue), source("b", "file:///other"), source("c", &queue), Default::default()];
+    let template = json!({"location": "s3://trail-{account}", "notifications": {"queue": queue}});
+    let organization = crate::config::Organization {
+        name: "org".into(),
+        source: template.as_object().unwrap().clone(),
+        ..Default::default()
+    };
+    let config = crate::Config { sources, organizations: vec![organization], ..Default::default() };
+    let opened = open(&config, &crate::outside::World).await.unwrap();
+    let names: Vec<_> = opened.iter().map(|opened| opened.sources.join(" ")).collect();
+    assert_eq!(names, ["a c org", "b"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_of_an_organization_wait_for_its_accounts_and_find_the_one_they_belong_to() {
+    let mut bench = Bench::unready().await;
+    let key = key(ACCOUNT, "eu-west-1", 1);
+    bench.queue.send(&s3("trail-444455556666", &format!("deep/down/{key}")));
+    bench.pass().await;
+    assert_eq!(bench.queue.bodies().len(), 1, "nobody knows yet whose it is");
+    let trail = |location: &str| {
+        let location: Location = location.parse().unwrap();
+        let config = crate::config::Source { location: Some(location.clone()), ..Default::default() };
+        Arc::new(Source::new(&config, &location, bench.store.clone()))
+    };
+    for location in ["s3://trail-444455556666/deep/do", "s3://trail-444455556666/deep/down", "s3://trail-444455556667"]
+    {
+        bench.context.folders.add_source(&trail(location));
+    }
+    bench.context.folders.are_known();
+    let object = bench.next().await;
+    assert_eq!((&object.key, object.folder.source.location.as_str()), (&key, "s3://trail-444455556666/deep/down"));
+    bench.acknowledge(object);
+    bench.emptied().await;
+    assert_eq!((bench.count("taken"), bench.count("foreign")), (1, 0));
+    bench.end().await;
 }
 
 fn problems(text: &str) -> String {
@@ -527,4 +569,21 @@ fn what_is_wrong_with_the_table_is_told_with_what_to_write() {
     };
     assert_eq!(problems(&two("5m")), "");
     assert!(problems(&two("6m")).contains("write the same in both"), "{}", problems(&two("6m")));
+    let template = |queue: &str| {
+        problems(&format!(
+            "[[sources]]\nlocation = \"s3://aaa\"\n[sources.notifications]\nqueue = \"file:///q\"\n\
+             [[organizations]]\nname = \"acme\"\n[organizations.source]\nlocation = \"s3://trail-{{account}}\"\n\
+             [organizations.source.notifications]\n{queue}\n"
+        ))
+    };
+    assert_eq!(template("queue = \"file:///q\""), "");
+    for (queue, said) in [
+        ("queue = \"file:///q/{account}\"", "organizations[0].source.notifications: one queue tells of all accounts"),
+        ("queue = \"logs\"", "organizations[0].source.notifications.queue: no queue"),
+        ("queue = \"file:///q\"\nfor = 1", "unknown field `for`"),
+        ("queue = \"file:///q\"\nforeign = \"park\"", "sources[0] reads the same queue in another way"),
+    ] {
+        let problems = template(queue);
+        assert!(problems.contains(said), "`{said}` is missing: {problems}");
+    }
 }

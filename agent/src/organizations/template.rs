@@ -8,6 +8,7 @@ use orgtrail_cloud::partition::Partition;
 use serde_json::{Map, Value};
 
 use crate::config::{Organization, Source};
+use crate::notify;
 
 /// An account as the placeholders know it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,6 +92,20 @@ impl Template {
         }
     }
 
+    /// The queue that tells of all accounts' objects, if there is one.
+    pub(crate) fn notifications(&self) -> Result<Option<notify::Config>, Fault> {
+        const KEY: &str = "notifications";
+        let Some(table) = self.table.get(KEY) else { return Ok(None) };
+        if names_account(table) {
+            let message = "one queue tells of all accounts, so {account} can't stand here: let every bucket send to one queue, \
+                           directly, through SNS or EventBridge, or remove this table and listings find everything";
+            return Err((KEY.to_owned(), message.to_owned()));
+        }
+        let filled = self.filled(KEY, table, &Account::sample(self.partition))?;
+        let read = serde_json::from_value(filled).map_err(|error| (KEY.to_owned(), error.to_string()));
+        read.map(Some)
+    }
+
     /// The account's source; of a shared place, the source of any account is that of all.
     pub(crate) fn source(&self, account: &Account) -> Result<Source, Fault> {
         if let Some(named) = self.partition
@@ -147,6 +162,15 @@ impl Template {
             }
             None => Ok(filled),
         }
+    }
+}
+
+fn names_account(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains("{account}"),
+        Value::Array(items) => items.iter().any(names_account),
+        Value::Object(table) => table.values().any(names_account),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
 
@@ -226,6 +250,23 @@ mod tests {
         let source = template.source(&account(Partition::GovCloud)).unwrap();
         assert_eq!(source.accounts, ["444455556666"]);
         assert_eq!(source.connection.role_arn.unwrap(), "arn:aws-us-gov:iam::444455556666:role/orgtrail");
+    }
+
+    #[test]
+    fn one_queue_tells_of_all_accounts_and_none_of_each() {
+        let queue = |queue: &str| {
+            let toml = format!(
+                r#"{{"location": "s3://trail-{{account}}", "notifications": {{"queue": "{queue}", "role_arn": "r"}}}}"#
+            );
+            template(&toml).unwrap().notifications()
+        };
+        let shared = queue("https://sqs.eu-west-1.amazonaws.com/111122223333/{organization}-trails").unwrap().unwrap();
+        assert_eq!(shared.queue, "https://sqs.eu-west-1.amazonaws.com/111122223333/acme-trails");
+        assert_eq!(shared.connection.role_arn.as_deref(), Some("r"));
+        let (key, message) = queue("https://sqs.eu-west-1.amazonaws.com/{account}/trails").unwrap_err();
+        assert_eq!(key, "notifications");
+        assert!(message.contains("one queue tells of all accounts"), "{message}");
+        assert_eq!(template(r#"{"location": "s3://x-{account}"}"#).unwrap().notifications(), Ok(None));
     }
 
     #[test]
