@@ -9,6 +9,7 @@
 mod poll;
 mod rhythm;
 mod schedule;
+mod sweep;
 mod wakes;
 mod walk;
 
@@ -51,11 +52,13 @@ pub struct Config {
     /// rhythm. One listing of one folder is one LIST request in most cases.
     #[serde(with = "duration")]
     pub poll_interval_max: Duration,
-    /// Longest pause of a folder in which nothing comes: there a pause is a tenth of the time since something came. Also
-    /// how long a new region of a known account may go unseen. Default: 1 h. No effect below `poll_interval_max`.
+    /// How long the first object of a silent folder may go unseen, and a new region of a known account. In a silent folder a
+    /// pause is a tenth of the time since something came, up to this; in S3, one listing looks for news in all those of an
+    /// account that often. Default: 1 h. No effect below `poll_interval_max`.
     #[serde(with = "duration")]
     pub idle_interval_max: Duration,
-    /// The same for folders of sources with notifications, where listings only look for what those missed. Default: 24 h.
+    /// Longest pause of a folder of which something else would tell: in S3 the listing for all silent folders of an account,
+    /// or notifications, whose misses it looks for. Default: 24 h.
     #[serde(with = "duration")]
     pub sweep_interval_max: Duration,
     /// Pause between two looks for new accounts in a source. Default: 10 min.

@@ -212,7 +212,7 @@ impl ObjectStore for ExportStore {
     async fn list(&self, request: &ListRequest) -> Result<ListPage, Error> {
         self.look().await?;
         let index = self.shared.index();
-        if request.delimiter {
+        if request.delimiter.is_some() {
             return Ok(ListPage { common_prefixes: index.prefixes(&request.prefix), ..ListPage::default() });
         }
         let after = request.continuation.as_deref().or(request.start_after.as_deref());

@@ -146,7 +146,7 @@ impl ObjectStore for LookupStore {
     }
 
     async fn list(&self, request: &ListRequest) -> Result<ListPage, Error> {
-        if request.delimiter {
+        if request.delimiter.is_some() {
             let common_prefixes = self.prefixes(&request.prefix).await?;
             return Ok(ListPage { common_prefixes, ..ListPage::default() });
         }

@@ -51,8 +51,9 @@ pub struct ListRequest {
     pub prefix: String,
     /// Only keys after this one in byte order. It need not exist.
     pub start_after: Option<String>,
-    /// Roll keys up to the first `/` after the prefix into common prefixes.
-    pub delimiter: bool,
+    /// Roll keys up to the first of these after the prefix into common prefixes. `/`, or another one that the store says it
+    /// [takes](ObjectStore::delimits).
+    pub delimiter: Option<char>,
     /// The page to go on with: `next` of the page before, with the other fields as they were.
     pub continuation: Option<String>,
 }
@@ -62,7 +63,7 @@ pub struct ListRequest {
 pub struct ListPage {
     /// Objects in byte order of their keys.
     pub objects: Vec<ObjectMeta>,
-    /// With `delimiter`: the rolled-up prefixes, each with its trailing `/`, in byte order.
+    /// With `delimiter`: the rolled-up prefixes, each with the delimiter at its end, in byte order.
     pub common_prefixes: Vec<String>,
     /// Where the next page starts; `None` on the last. Opaque, and of use to the same store only.
     pub next: Option<String>,
@@ -116,6 +117,11 @@ pub trait ObjectStore: Send + Sync + Debug {
     /// How often the store has asked to slow down so far, also where that was repeated without anybody's noticing.
     fn refusals(&self) -> u64 {
         0
+    }
+
+    /// Whether listings can roll keys up by this character.
+    fn delimits(&self, delimiter: char) -> bool {
+        delimiter == '/'
     }
 
     /// One page of the objects under a prefix.

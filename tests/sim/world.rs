@@ -214,6 +214,10 @@ impl ObjectStore for Reached {
         self.bucket.store.location()
     }
 
+    fn delimits(&self, delimiter: char) -> bool {
+        self.bucket.store.delimits(delimiter)
+    }
+
     async fn list(&self, request: &ListRequest) -> Result<ListPage, Error> {
         let lost = self.enter("list", &request.prefix).await?;
         let page = self.bucket.store.list(request).await?;

@@ -158,7 +158,8 @@ impl Content {
         let from = if after >= prefix { Bound::Excluded(after) } else { Bound::Included(prefix) };
         for (key, stored) in self.objects.range::<str, _>((from, Bound::Unbounded)) {
             let Some(rest) = key.strip_prefix(prefix) else { break };
-            let folder = rest.find('/').filter(|_| text("delimiter") == "/").map(|at| &key[..=prefix.len() + at]);
+            let delimiter = Some(text("delimiter")).filter(|delimiter| !delimiter.is_empty());
+            let folder = delimiter.and_then(|by| Some(&key[..prefix.len() + rest.find(by)? + by.len()]));
             if folder.is_some_and(|folder| folder == rolled) {
                 last = key;
                 continue;

@@ -36,7 +36,7 @@ pub(super) async fn poll(context: Arc<Context>, folder: Arc<SourceFolder>) -> an
     let mut request = ListRequest { prefix: folder.path.clone(), ..ListRequest::default() };
     let closed = context.checkpoint.closed_through(folder.id);
     request.start_after = closed.and_then(|closed| key_before(&folder, closed));
-    let (mut news, mut handed) = (false, false);
+    let (mut news, mut handed, mut empty) = (false, false, true);
     // Where no open day holds anything, nothing has come since the last closed one.
     let mut newest = closed.and_then(end_of);
     loop {
@@ -49,6 +49,7 @@ pub(super) async fn poll(context: Arc<Context>, folder: Arc<SourceFolder>) -> an
                 return Ok(Polled::Failed);
             }
         };
+        empty &= page.objects.is_empty();
         newest = page.objects.iter().map(|object| object.last_modified).chain(newest).max();
         let (claimed, seen_to) = claim(&context, &folder, page.objects).await?;
         news |= is_news(&folder, &claimed, began);
@@ -86,7 +87,7 @@ pub(super) async fn poll(context: Arc<Context>, folder: Arc<SourceFolder>) -> an
             }
             let silence =
                 newest.map_or(Duration::MAX, |at| Duration::try_from(began.duration_since(at)).unwrap_or_default());
-            return Ok(Polled::Complete(Found { news, handed, silence }));
+            return Ok(Polled::Complete(Found { news, handed, empty, silence }));
         }
     }
 }

@@ -4,6 +4,7 @@
 //! pause is a tenth of the time for which nothing has come, up to a bound: so a folder costs some ten listings each time
 //! that its silence grows by the factor e, and an organization's thousands of silent folders next to nothing beside those
 //! in which something happens. Where notifications tell of objects, only what they should have told of counts as news.
+//! Where sweeps look for what is new in silent folders (`sweep`), a folder whose open days hold nothing sleeps.
 //!
 //! Pure but for chance: a pause is cut by up to a tenth, the first long one of a folder anywhere, so that thousands of
 //! folders that were found together do not come in step.
@@ -27,14 +28,26 @@ pub(super) struct Found {
     pub(super) news: bool,
     /// Objects were handed on, new or not: their claims may come back.
     pub(super) handed: bool,
+    /// Nothing at all lies behind the watermark.
+    pub(super) empty: bool,
     /// For how long nothing has come, by the objects of the open days; for ever if there was never anything.
     pub(super) silence: Duration,
+}
+
+/// What tells of new objects beside a folder's own listings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Told {
+    Nothing,
+    /// A queue, of every object.
+    Notified,
+    /// Sweeps, of the first object of a silent folder.
+    Swept,
 }
 
 /// One folder's rhythm.
 #[derive(Debug)]
 pub(super) struct Pace {
-    notified: bool,
+    told: Told,
     doubling: Duration,
     /// When a listing last had news; in a source with notifications at first when the folder was found. What the first
     /// listing of a process finds says nothing about when more will come.
@@ -45,18 +58,25 @@ pub(super) struct Pace {
     silence: Option<(Instant, Duration)>,
     /// The last pause was one of silence.
     silent: bool,
+    asleep: bool,
 }
 
 impl Pace {
-    pub(super) fn new(config: &Config, notified: bool) -> Self {
-        let news = notified.then(Instant::now);
-        Self { notified, doubling: config.poll_interval_min, news, first: true, silence: None, silent: false }
+    pub(super) fn new(config: &Config, told: Told) -> Self {
+        let news = (told == Told::Notified).then(Instant::now);
+        let doubling = config.poll_interval_min;
+        Self { told, doubling, news, first: true, silence: None, silent: false, asleep: false }
+    }
+
+    /// Whether sweeps have to look for what is new until the next listing.
+    pub(super) fn is_asleep(&self) -> bool {
+        self.asleep
     }
 
     /// Begins again with the shortest pause.
     pub(super) fn quicken(&mut self, config: &Config) {
         (self.doubling, self.news, self.silent) = (config.poll_interval_min, Some(Instant::now()), false);
-        self.silence = None;
+        (self.silence, self.asleep) = (None, false);
     }
 
     /// The pause after a listing.
@@ -73,19 +93,23 @@ impl Pace {
         let doubling = self.doubling;
         self.doubling = (doubling * 2).min(config.poll_interval_max);
         let since_news = self.news.map(|at| at.elapsed());
-        let (silence, most) = if self.notified {
+        let sleeps = self.told == Told::Swept && found.empty;
+        let (silence, most) = if self.told == Told::Notified {
             let before = self.silence.map_or(Duration::ZERO, |(at, silence)| silence.saturating_add(at.elapsed()));
             let silence = before.max(found.silence);
             self.silence = Some((Instant::now(), silence));
             (since_news.unwrap_or_default().max(silence), config.sweep_interval_max)
         } else {
-            (since_news.unwrap_or(Duration::MAX).min(found.silence), config.idle_interval_max)
+            let most = if sleeps { config.sweep_interval_max } else { config.idle_interval_max };
+            (since_news.unwrap_or(Duration::MAX).min(found.silence), most)
         };
         let share = (silence / SILENCE_SHARE).min(most);
         if found.handed || share <= doubling || most <= config.poll_interval_max {
-            self.silent = false;
+            (self.silent, self.asleep) = (false, false);
             return cut(doubling, 0.9);
         }
+        self.asleep = sleeps;
+        let share = if sleeps { most } else { share };
         let begins = !std::mem::replace(&mut self.silent, true);
         cut(share, if begins { 0.1 } else { 0.9 }).max(cut(config.poll_interval_max, 0.9).min(share))
     }
@@ -109,7 +133,7 @@ mod tests {
     use super::*;
 
     const HOUR: Duration = Duration::from_secs(3600);
-    const NOTHING: Found = Found { news: false, handed: false, silence: Duration::MAX };
+    const NOTHING: Found = Found { news: false, handed: false, empty: true, silence: Duration::MAX };
 
     fn within(pause: Duration, least: Duration, most: Duration) {
         assert!((least..=most).contains(&pause), "{pause:?} is not within {least:?} and {most:?}");
@@ -118,10 +142,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn pauses_double_after_news_and_then_grow_with_the_silence() {
         let config = Config::default();
-        let mut pace = Pace::new(&config, false);
+        let mut pace = Pace::new(&config, Told::Nothing);
         let secs = Duration::from_secs;
         for (found, most) in [(true, 10), (false, 10), (false, 20), (false, 40), (false, 80), (false, 160)] {
-            let pause = pace.after(Found { news: found, silence: Duration::ZERO, handed: false }, &config);
+            let pause = pace.after(Found { news: found, silence: Duration::ZERO, ..NOTHING }, &config);
             within(pause, secs(most) * 9 / 10, secs(most));
         }
         let after = |pace: &mut Pace, silence| pace.after(Found { silence, ..NOTHING }, &config);
@@ -141,11 +165,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn old_objects_that_a_first_listing_takes_make_no_folder_a_busy_one() {
         let config = Config::default();
-        let mut pace = Pace::new(&config, false);
+        let mut pace = Pace::new(&config, Told::Nothing);
         let old = Duration::from_secs(30 * 24 * 3600);
-        pace.after(Found { news: true, handed: true, silence: old }, &config);
+        pace.after(Found { news: true, handed: true, empty: false, silence: old }, &config);
         within(pace.after(Found { silence: old, ..NOTHING }, &config), Duration::from_secs(270), HOUR);
-        pace.after(Found { news: true, handed: true, silence: old }, &config);
+        pace.after(Found { news: true, handed: true, empty: false, silence: old }, &config);
         let next = pace.after(Found { silence: old, ..NOTHING }, &config);
         within(next, Duration::from_secs(9), Duration::from_secs(10));
     }
@@ -153,7 +177,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_folder_that_was_silent_before_the_process_began_is_left_alone_at_once() {
         let config = Config::default();
-        let mut pauses: Vec<_> = (0..1000).map(|_| Pace::new(&config, false).after(NOTHING, &config)).collect();
+        let mut pauses: Vec<_> = (0..1000).map(|_| Pace::new(&config, Told::Nothing).after(NOTHING, &config)).collect();
         pauses.sort_unstable();
         within(pauses[0], Duration::from_secs(270), HOUR / 5);
         within(pauses[500], HOUR * 2 / 5, HOUR * 7 / 10);
@@ -161,10 +185,34 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_folder_sleeps_when_its_open_days_are_empty_and_sweeps_look_after_it() {
+        let config = Config::default();
+        let mut pace = Pace::new(&config, Told::Swept);
+        let after = |pace: &mut Pace, empty, hours: u32| {
+            let pause = pace.after(Found { empty, silence: hours * HOUR, ..NOTHING }, &config);
+            (pause, pace.is_asleep())
+        };
+        let (pause, asleep) = after(&mut pace, false, 20);
+        within(pause, Duration::from_secs(9), HOUR);
+        assert!(!asleep, "a late object of an open day would not show in a sweep");
+        let (pause, asleep) = after(&mut pace, true, 50);
+        within(pause, 2 * HOUR, 24 * HOUR);
+        assert!(asleep);
+        let (pause, asleep) = after(&mut pace, true, 1000);
+        within(pause, 21 * HOUR, 24 * HOUR);
+        assert!(asleep);
+        pace.after(Found { news: true, handed: true, empty: false, silence: Duration::ZERO }, &config);
+        assert!(!pace.is_asleep());
+        let mut unswept = Pace::new(&config, Told::Nothing);
+        within(after(&mut unswept, true, 1000).0, HOUR / 12, HOUR);
+        assert!(!unswept.is_asleep());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_notified_folder_is_swept_ever_less_often_while_nothing_was_missed() {
         let config = Config::default();
-        let mut pace = Pace::new(&config, true);
-        let busy = Found { news: false, handed: false, silence: Duration::ZERO };
+        let mut pace = Pace::new(&config, Told::Notified);
+        let busy = Found { empty: false, silence: Duration::ZERO, ..NOTHING };
         let mut listings = 0;
         let began = Instant::now();
         while began.elapsed() < 30 * 24 * HOUR {

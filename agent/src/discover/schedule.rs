@@ -17,7 +17,8 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::poll::{Polled, poll};
-use super::rhythm::{Pace, failed_pause};
+use super::rhythm::{Pace, Told, cut, failed_pause};
+use super::sweep::{GroupId, Sleepers, Swept, is_swept, sweep};
 use super::walk::{Tree, Walked};
 use super::{Change, Config, Context, Handle, Wake};
 use crate::checkpoint::FolderId;
@@ -43,6 +44,8 @@ struct Place {
     again: bool,
     /// The present trouble is in the timetable.
     troubled: bool,
+    /// Whose sweeps look after it until it is listed.
+    asleep: Option<GroupId>,
 }
 
 /// A source's place in the timetable.
@@ -64,11 +67,13 @@ type WalkId = u64;
 enum Due {
     Walk(WalkId),
     Poll(FolderId),
+    Sweep(GroupId),
 }
 
 enum Done {
     Walk(WalkId, Tree, Walked),
     Poll(FolderId, anyhow::Result<Polled>),
+    Sweep(GroupId, Swept),
 }
 
 type Work = Pin<Box<dyn Future<Output = Done> + Send>>;
@@ -81,6 +86,7 @@ pub(crate) struct Stage {
     walks: BTreeMap<WalkId, Walk>,
     walks_made: WalkId,
     places: HashMap<FolderId, Place>,
+    sleepers: Sleepers,
     due: BinaryHeap<Reverse<(Instant, Due)>>,
     running: FuturesUnordered<Work>,
     /// Sources without a whole walk, folders whose last listing found something or failed.
@@ -125,6 +131,7 @@ impl Stage {
             walks: BTreeMap::new(),
             walks_made: 0,
             places: HashMap::new(),
+            sleepers: Sleepers::default(),
             due: BinaryHeap::new(),
             running: FuturesUnordered::new(),
             unwalked: BTreeSet::new(),
@@ -162,6 +169,7 @@ impl Stage {
                 Some(done) = self.running.next() => match done {
                     Done::Walk(id, tree, walked) => self.walked(id, tree, walked)?,
                     Done::Poll(id, result) => if self.polled(id, result?) { return Ok(()) },
+                    Done::Sweep(id, swept) => self.swept(id, swept),
                 },
                 () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() && !full => {}
                 () = wakes.ring() => self.look(),
@@ -205,8 +213,17 @@ impl Stage {
                 Due::Poll(id) => {
                     let Some(place) = self.places.get_mut(&id).filter(|place| place.due == Some(at)) else { continue };
                     (place.due, place.listing, place.again, place.troubled) = (None, true, false, false);
+                    if let Some(group) = place.asleep.take() {
+                        self.sleepers.remove(group, id);
+                    }
                     let (context, folder) = (Arc::clone(&self.context), Arc::clone(&place.folder));
                     self.running.push(Box::pin(async move { Done::Poll(id, poll(context, folder).await) }));
+                }
+                Due::Sweep(id) => {
+                    let Some((prefix, folders)) = self.sleepers.of(id) else { continue };
+                    let folder = |id| self.places.get(id).map(|place| Arc::clone(&place.folder));
+                    let (context, folders) = (Arc::clone(&self.context), folders.iter().filter_map(folder).collect());
+                    self.running.push(Box::pin(async move { Done::Sweep(id, sweep(context, prefix, folders).await) }));
                 }
             }
         }
@@ -285,8 +302,13 @@ impl Stage {
         if self.leaving_sources.contains(&folder.source.location) {
             self.leaving.insert(id);
         }
-        let pace = Pace::new(&self.config, folder.source.notified);
-        let place = Place { folder, pace, due: None, listing: false, again: false, troubled: false };
+        let told = match (folder.source.notified, is_swept(&folder)) {
+            (true, _) => Told::Notified,
+            (false, true) => Told::Swept,
+            (false, false) => Told::Nothing,
+        };
+        let pace = Pace::new(&self.config, told);
+        let place = Place { folder, pace, due: None, listing: false, again: false, troubled: false, asleep: None };
         self.places.insert(id, place);
         self.unquiet.insert(id);
         self.list_after(id, Duration::ZERO);
@@ -309,7 +331,10 @@ impl Stage {
                 }
                 match self.once {
                     true => found.news.then_some(Duration::ZERO),
-                    false => Some(pause),
+                    false => {
+                        self.sleep(id);
+                        Some(pause)
+                    }
                 }
             }
             Polled::Complete(_) | Polled::Failed => {
@@ -323,6 +348,40 @@ impl Stage {
             self.list_after(id, pause);
         }
         false
+    }
+
+    /// Leaves a folder to sweeps, if it sleeps.
+    fn sleep(&mut self, id: FolderId) {
+        let Some(place) = self.places.get_mut(&id).filter(|place| place.pace.is_asleep()) else { return };
+        let (group, is_new) = self.sleepers.add(&place.folder);
+        place.asleep = Some(group);
+        if is_new {
+            // The first time anywhere, so that the accounts do not come in step.
+            self.sweep_after(group, cut(self.sweep_interval(), 0.1));
+        }
+    }
+
+    fn sweep_interval(&self) -> Duration {
+        self.config.idle_interval_max.max(self.config.poll_interval_max)
+    }
+
+    fn sweep_after(&mut self, group: GroupId, pause: Duration) {
+        self.due.push(Reverse((Instant::now() + pause, Due::Sweep(group))));
+    }
+
+    fn swept(&mut self, group: GroupId, swept: Swept) {
+        for id in swept.woken {
+            // Others were listed meanwhile.
+            if self.places.get(&id).is_some_and(|place| place.asleep == Some(group)) {
+                self.list_after(id, Duration::ZERO);
+            }
+        }
+        for id in swept.unknown {
+            if self.places.get(&id).is_some_and(|place| place.asleep == Some(group)) {
+                self.list_after(id, cut(self.config.poll_interval_max, 0.0));
+            }
+        }
+        self.sweep_after(group, cut(self.sweep_interval(), 0.9));
     }
 
     /// Lists a folder after a pause that grows with its failures.
@@ -437,6 +496,9 @@ impl Stage {
             self.leaving.remove(&id);
             self.context.folders.remove(id);
             if let Some(place) = self.places.remove(&id) {
+                if let Some(group) = place.asleep {
+                    self.sleepers.remove(group, id);
+                }
                 place.folder.forget(&self.context.health);
             }
         }

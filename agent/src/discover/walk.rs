@@ -243,7 +243,7 @@ fn below(source: &Source, at: Level, name: &str) -> Below {
 
 /// The prefixes right below one.
 async fn children(source: &Source, prefix: &str, context: &Context) -> Result<Vec<String>, Error> {
-    let mut request = ListRequest { prefix: prefix.to_owned(), delimiter: true, ..ListRequest::default() };
+    let mut request = ListRequest { prefix: prefix.to_owned(), delimiter: Some('/'), ..ListRequest::default() };
     let mut children = Vec::new();
     loop {
         let Ok((page, _)) = context.list(source, None, &request).await else { return Ok(children) };

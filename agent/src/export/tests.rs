@@ -79,7 +79,7 @@ fn ids(content: &str) -> Vec<String> {
 }
 
 async fn prefixes(store: &ExportStore, prefix: &str) -> Vec<String> {
-    let request = ListRequest { prefix: prefix.into(), delimiter: true, ..ListRequest::default() };
+    let request = ListRequest { prefix: prefix.into(), delimiter: Some('/'), ..ListRequest::default() };
     store.list(&request).await.unwrap().common_prefixes
 }
 

@@ -69,7 +69,7 @@ fn one_region() -> (LookupStore, Arc<Manual>, FakeLookup) {
 }
 
 async fn prefixes(store: &LookupStore, prefix: &str) -> Result<Vec<String>, Error> {
-    let request = ListRequest { prefix: prefix.into(), delimiter: true, ..ListRequest::default() };
+    let request = ListRequest { prefix: prefix.into(), delimiter: Some('/'), ..ListRequest::default() };
     store.list(&request).await.map(|page| page.common_prefixes)
 }
 

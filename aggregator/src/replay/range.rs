@@ -109,7 +109,7 @@ pub(super) async fn folders(store: &dyn ObjectStore, organization_id: Option<&st
 }
 
 async fn children(store: &dyn ObjectStore, prefix: String) -> Result<Vec<String>, Error> {
-    let mut request = ListRequest { prefix, delimiter: true, ..ListRequest::default() };
+    let mut request = ListRequest { prefix, delimiter: Some('/'), ..ListRequest::default() };
     let mut children = Vec::new();
     loop {
         let page = store.list(&request).await?;

@@ -137,7 +137,7 @@ fn stamp(key: &str) -> Option<i64> {
 
 /// The prefixes right below one, in byte order.
 async fn children(store: &dyn ObjectStore, prefix: &str, context: &Context) -> Result<Vec<String>, Error> {
-    let mut request = ListRequest { prefix: prefix.to_owned(), delimiter: true, ..ListRequest::default() };
+    let mut request = ListRequest { prefix: prefix.to_owned(), delimiter: Some('/'), ..ListRequest::default() };
     let mut children = Vec::new();
     loop {
         let page = context.call("list", &store.location().object(prefix), store.list(&request)).await?;

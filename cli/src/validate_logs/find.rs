@@ -164,7 +164,7 @@ async fn above_accounts(store: &dyn ObjectStore, root: &str) -> Result<Vec<Strin
 
 /// The names right below a path that are paths themselves.
 async fn below(store: &dyn ObjectStore, path: &str) -> Result<Vec<String>, Error> {
-    let mut request = ListRequest { prefix: path.to_owned(), delimiter: true, ..ListRequest::default() };
+    let mut request = ListRequest { prefix: path.to_owned(), delimiter: Some('/'), ..ListRequest::default() };
     let mut names = Vec::new();
     loop {
         let page = list(store, &request).await?;

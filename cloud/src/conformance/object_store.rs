@@ -11,6 +11,7 @@ pub async fn all(store: &dyn ObjectStore) {
     listing_starts_after_a_key_that_need_not_exist(store).await;
     listing_pages_through_everything_once(store).await;
     a_delimiter_rolls_keys_up(store).await;
+    another_delimiter_rolls_keys_up_too(store).await;
     odd_keys_come_back_as_they_were(store).await;
     bytes_and_metadata_come_back_as_stored(store).await;
     an_empty_object_is_an_object(store).await;
@@ -97,15 +98,35 @@ pub async fn a_delimiter_rolls_keys_up(store: &dyn ObjectStore) {
     for key in ["roll/1/a/x", "roll/1/b", "roll/10/c", "roll/2/d", "roll/file"] {
         put(store, key, b"x").await;
     }
-    let page = list(store, ListRequest { delimiter: true, ..under("roll/") }).await;
+    let page = list(store, ListRequest { delimiter: Some('/'), ..under("roll/") }).await;
     assert_eq!(page.common_prefixes, ["roll/1/", "roll/10/", "roll/2/"]);
     assert_eq!(keys(&page), ["roll/file"]);
-    let page = list(store, ListRequest { delimiter: true, ..under("roll/1") }).await;
+    let page = list(store, ListRequest { delimiter: Some('/'), ..under("roll/1") }).await;
     assert_eq!(page.common_prefixes, ["roll/1/", "roll/10/"]);
     assert_eq!(keys(&page), [""; 0]);
-    let page = list(store, ListRequest { delimiter: true, ..under("roll/1/") }).await;
+    let page = list(store, ListRequest { delimiter: Some('/'), ..under("roll/1/") }).await;
     assert_eq!(page.common_prefixes, ["roll/1/a/"]);
     assert_eq!(keys(&page), ["roll/1/b"]);
+}
+
+/// How the days of many folders are found with one listing.
+async fn another_delimiter_rolls_keys_up_too(store: &dyn ObjectStore) {
+    if !store.delimits('_') {
+        return;
+    }
+    for key in
+        ["days/r1/01/a_1", "days/r1/01/a_2", "days/r1/02/a_3", "days/r2/01/a_4", "days/r2/marker", "days/r3/01/a_5"]
+    {
+        put(store, key, b"x").await;
+    }
+    let after = |after: &str| ListRequest { delimiter: Some('_'), start_after: Some(after.into()), ..under("days/") };
+    let page = list(store, ListRequest { delimiter: Some('_'), ..under("days/") }).await;
+    assert_eq!(page.common_prefixes, ["days/r1/01/a_", "days/r1/02/a_", "days/r2/01/a_", "days/r3/01/a_"]);
+    assert_eq!(keys(&page), ["days/r2/marker"]);
+    let page = list(store, after("days/r1/02")).await;
+    assert_eq!(page.common_prefixes, ["days/r1/02/a_", "days/r2/01/a_", "days/r3/01/a_"]);
+    let page = list(store, after("days/r2/02")).await;
+    assert_eq!((page.common_prefixes, page.objects.len()), (vec!["days/r3/01/a_".to_owned()], 1));
 }
 
 /// Spaces, pluses, percent signs, quotes and letters beyond ASCII.

@@ -107,6 +107,10 @@ impl ObjectStore for FakeStore {
         &self.location
     }
 
+    fn delimits(&self, _: char) -> bool {
+        true
+    }
+
     async fn list(&self, request: &ListRequest) -> Result<ListPage, Error> {
         let state = self.enter("list", &request.prefix)?;
         let mut page = ListPage::default();
@@ -123,8 +127,8 @@ impl ObjectStore for FakeStore {
                 continue;
             }
             let rest = &key[request.prefix.len()..];
-            let rolled = rest.find('/').filter(|_| request.delimiter);
-            let common = rolled.map(|slash| &key[..=request.prefix.len() + slash]);
+            let rolled = request.delimiter.and_then(|delimiter| Some(rest.find(delimiter)? + delimiter.len_utf8()));
+            let common = rolled.map(|end| &key[..request.prefix.len() + end]);
             if common.is_some() && common == page.common_prefixes.last().map(String::as_str) {
                 continue;
             }

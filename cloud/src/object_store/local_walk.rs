@@ -25,12 +25,13 @@ const DEPTH_MAX: usize = 512;
 /// Lists one page of the tree under `root`, of at most `page_max` objects and prefixes.
 pub(super) fn list(root: &Path, request: &ListRequest, page_max: usize) -> io::Result<ListPage> {
     fs::metadata(root)?;
+    let rolls_up = request.delimiter.is_some();
     let mut walk = Walk {
         prefix: &request.prefix,
         after: request.continuation.as_deref().or(request.start_after.as_deref()).unwrap_or_default(),
         // A token that ends in a slash is a common prefix that was listed: all below it is done.
-        skip_below: request.continuation.as_deref().filter(|token| request.delimiter && token.ends_with('/')),
-        delimiter: request.delimiter,
+        skip_below: request.continuation.as_deref().filter(|token| rolls_up && token.ends_with('/')),
+        delimiter: rolls_up,
         page_max,
         page: ListPage::default(),
         last: String::new(),

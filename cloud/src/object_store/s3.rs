@@ -205,6 +205,10 @@ impl ObjectStore for S3Store {
         self.refusals.count()
     }
 
+    fn delimits(&self, _: char) -> bool {
+        true
+    }
+
     async fn list(&self, request: &ListRequest) -> Result<ListPage, Error> {
         let answer = self
             .client()
@@ -213,7 +217,7 @@ impl ObjectStore for S3Store {
             .bucket(&self.bucket)
             .prefix(self.key(&request.prefix))
             .set_start_after(request.start_after.as_deref().map(|after| self.key(after)))
-            .set_delimiter(request.delimiter.then(|| "/".to_owned()))
+            .set_delimiter(request.delimiter.map(String::from))
             .set_continuation_token(request.continuation.clone())
             .max_keys(PAGE_MAX as i32)
             // Keys may hold characters that XML can't.
