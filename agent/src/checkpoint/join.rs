@@ -151,3 +151,127 @@ fn behind(prefix: &[u8]) -> Vec<u8> {
     }
     key
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::statement::Previous;
+    use super::super::{GapKind, Listed, ListedTo, Outcome, Settled, Span, Verdict};
+    use super::*;
+
+    const HOUR: i64 = 3600;
+    /// Live listings begin with the digest of this hour since the epoch.
+    const LIVE: i64 = 25 * 24;
+
+    fn key(hour: i64) -> String {
+        let at = Timestamp::from_second(hour * HOUR).unwrap().to_zoned(TimeZone::UTC);
+        let (day, stamp) = (at.strftime("%Y/%m/%d"), at.strftime("%Y%m%dT%H%M%SZ"));
+        format!("AWSLogs/1/CloudTrail-Digest/r/{day}/111122223333_CloudTrail-Digest_r_t_r_{stamp}.json.gz")
+    }
+
+    /// The digest that ends at an hour.
+    fn statement(hour: i64) -> Statement {
+        Statement {
+            key: key(hour),
+            trail: "t".into(),
+            start: (hour - 1) * HOUR,
+            end: hour * HOUR,
+            backfill: false,
+            signature: format!("s{hour}"),
+            previous: Some(Previous { key: key(hour - 1), signature: format!("s{}", hour - 1) }),
+            files: Vec::new(),
+            read_at: i64::MAX,
+            placed: false,
+        }
+    }
+
+    struct Bench {
+        _dir: tempfile::TempDir,
+        checkpoint: Checkpoint,
+        digests: FolderId,
+    }
+
+    impl Bench {
+        /// Its live digests are taken.
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let checkpoint = Checkpoint::open(dir.path(), Duration::from_secs(3600)).unwrap();
+            let from = day(LIVE * HOUR);
+            let digests =
+                checkpoint.folder("s3://b", "AWSLogs/111122223333/CloudTrail-Digest/r/", "1", "r", from).unwrap();
+            let bench = Self { _dir: dir, checkpoint, digests };
+            bench.take(LIVE..LIVE + 3);
+            bench.checkpoint.listed(digests, Timestamp::from_second(LIVE * HOUR).unwrap(), ListedTo::End).unwrap();
+            bench.compare();
+            bench
+        }
+
+        fn take(&self, hours: std::ops::Range<i64>) {
+            for hour in hours {
+                let last_modified = Timestamp::from_second(hour * HOUR).unwrap();
+                let (day, verdict) = (day(hour * HOUR).unwrap(), Verdict::Take { stamp: hour * HOUR });
+                let listed = Listed { key: key(hour), day, size: 1, etag: "e".into(), last_modified, verdict };
+                let (_, claim) = self.checkpoint.claim(self.digests, vec![listed]).unwrap().taken.pop().unwrap();
+                let (statement, outcome) = (Some(Box::new(statement(hour))), Outcome::Acked { seq: 0 });
+                let settled =
+                    Settled { claim, etag: "e".into(), sha256: Some([1; 32]), statement, stamp: None, outcome };
+                self.checkpoint.settle(&[settled]).unwrap();
+            }
+            self.checkpoint.delivered(1).unwrap();
+        }
+
+        fn compare(&self) {
+            while let [row] = self.checkpoint.due(false)[..] {
+                self.checkpoint.compare(row).unwrap();
+            }
+        }
+
+        fn backfill(&self, first: i64, last: i64, hours: &[std::ops::Range<i64>]) {
+            let (first, last) = (day(first * HOUR).unwrap(), day(last * HOUR).unwrap());
+            self.checkpoint.open_past(self.digests, Span { first, last, log_groups: false }).unwrap();
+            for hours in hours {
+                self.take(hours.clone());
+                self.compare();
+            }
+            self.checkpoint.close_past(self.digests, (first, last), false).unwrap();
+            self.compare();
+        }
+
+        /// The chain's beginning in hours, and what is missing.
+        fn chain(&self) -> (i64, Vec<(GapKind, Option<String>)>) {
+            let chain = self.checkpoint.proofs().remove(0).chains.remove(0);
+            (chain.since / HOUR, chain.gaps.into_iter().map(|gap| (gap.kind, gap.key)).collect())
+        }
+
+        fn pending(&self) -> usize {
+            self.checkpoint.db.scan_prefix(b"d").count()
+        }
+    }
+
+    #[test]
+    fn a_month_of_digests_joins_the_live_ones_in_whatever_order_it_comes() {
+        let bench = Bench::new();
+        assert_eq!(bench.chain(), (LIVE - 1, vec![]));
+        // As listings have them: the oldest first, many more than are looked at in one comparison.
+        bench.backfill(0, LIVE - 1, &[1..300, 500..LIVE, 300..500]);
+        assert_eq!((bench.chain(), bench.pending()), ((0, vec![]), 0));
+    }
+
+    #[test]
+    fn a_digest_that_is_missing_in_the_past_is_named_once_its_days_are_taken() {
+        let bench = Bench::new();
+        bench.backfill(LIVE - 48, LIVE - 1, &[LIVE - 48..LIVE - 20, LIVE - 19..LIVE]);
+        let missing = (GapKind::DigestMissing, Some(key(LIVE - 20)));
+        assert_eq!((bench.chain(), bench.pending()), ((LIVE - 49, vec![missing]), 0));
+    }
+
+    #[test]
+    fn digests_with_days_between_that_nobody_took_move_nothing_until_those_are_taken() {
+        let bench = Bench::new();
+        bench.backfill(0, 47, &[1..48]);
+        assert_eq!((bench.chain(), bench.pending()), ((LIVE - 1, vec![]), 0));
+        bench.backfill(48, LIVE - 1, &[48..LIVE]);
+        assert_eq!(bench.chain(), (47, vec![]));
+    }
+}
