@@ -202,7 +202,7 @@ impl Stage {
             let (stamp, lane) = (named.stamp, claim.lane);
             let object = ObjectRef { folder, key, size, etag, last_modified, stamp, lane, claim };
             // When nobody takes it, the process is ending, and the claim goes back.
-            if self.context.out.send(object).await.is_err() {
+            if self.context.out.pass(object).await.is_err() {
                 return Ok(());
             }
         }

@@ -167,6 +167,20 @@ impl Sender {
         Ok(())
     }
 
+    /// As [`Sender::send`] for whoever has live work waiting behind it: a backfill's object that has no room is not waited
+    /// for. It gives its claim back, and whoever works on the backfill hands it on again.
+    pub(crate) async fn pass(&self, object: ObjectRef) -> Result<(), Closed> {
+        if object.lane.is_backfill() {
+            let state = self.0.lock();
+            let has_room = self.0.has_room(&state, object.lane, &object.folder.flow);
+            drop(state);
+            if !has_room {
+                return Ok(());
+            }
+        }
+        self.send(object).await
+    }
+
     /// Waits until the folder's key has room.
     pub(crate) async fn room(&self, folder: &SourceFolder, lane: Lane) -> Result<(), Closed> {
         loop {

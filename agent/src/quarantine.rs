@@ -155,7 +155,7 @@ impl Retries {
                 // Cancel-safe: an object that is not sent is dropped, and with it its claim.
                 tokio::select! {
                     () = cancel.cancelled() => return Ok(()),
-                    sent = self.out.send(object) => if sent.is_err() { return Ok(()) },
+                    sent = self.out.pass(object) => if sent.is_err() { return Ok(()) },
                 }
             }
             self.rounds.send_modify(|rounds| *rounds += 1);

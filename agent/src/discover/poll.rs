@@ -70,7 +70,7 @@ pub(super) async fn poll(context: Arc<Context>, folder: Arc<SourceFolder>) -> an
             return Ok(Polled::Closed);
         }
         for object in others {
-            if context.out.send(object).await.is_err() {
+            if context.out.pass(object).await.is_err() {
                 return Ok(Polled::Closed);
             }
         }

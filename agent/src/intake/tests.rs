@@ -65,6 +65,19 @@ async fn is_waiting(future: &mut (impl Future + Unpin)) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_passes_by_does_not_wait_for_a_backfill_and_goes_back() {
+    let mut bench = Bench::new();
+    let (sender, mut receiver) = channel(two());
+    let past = |object| ObjectRef { lane: Lane::Backfill { log_groups: false }, ..object };
+    for _ in 0..3 {
+        sender.pass(past(bench.object(NOISY))).await.unwrap();
+    }
+    sender.pass(bench.object(NOISY)).await.unwrap();
+    assert_eq!(bench.free(), 1, "the third had no room");
+    assert_eq!(std::iter::from_fn(|| receiver.try_recv()).count(), 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_key_that_is_full_waits_alone() {
     let mut bench = Bench::new();
     let (sender, mut receiver) = channel(two());

@@ -220,7 +220,7 @@ impl Consumer {
         lock(&self.table).work.awaits(&message.id, dialect, awaited);
         for object in handed {
             // Nobody takes objects any more only when the process is ending; the message is given back then.
-            if self.context.out.send(object).await.is_err() {
+            if self.context.out.pass(object).await.is_err() {
                 std::future::pending::<()>().await;
             }
         }

@@ -123,7 +123,7 @@ impl Consumer {
             anyhow::Ok(objects)
         });
         for object in objects.await.context("claim objects again")?? {
-            if self.context.out.send(object).await.is_err() {
+            if self.context.out.pass(object).await.is_err() {
                 break;
             }
         }
