@@ -2,7 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use jiff::SignedDuration;
+use jiff::tz::TimeZone;
 use orgtrail_cli::generate::{Manifest, Plan};
+use orgtrail_service::clock::system;
+use orgtrail_tests::authority::Authority;
 use orgtrail_tests::site::{Site, files};
 use serde_json::Value;
 
@@ -81,6 +85,30 @@ fn an_aggregator_that_is_down_and_one_that_does_not_know_the_agent_are_told_apar
     let advised = checks.iter().any(|(.., check)| check.to_string().contains("[[agents]] with name = \\\"acme\\\""));
     assert!(advised, "{checks:#?}");
     assert!(aggregator.stop().unwrap().success());
+}
+
+#[test]
+fn certificates_that_end_soon_are_a_warning_and_ended_ones_a_failure() {
+    let (mut site, manifest) = site();
+    let authority = Authority::new(&site.root().join("tls")).unwrap();
+    let in_days = |days: i64| (system().now() + SignedDuration::from_hours(24 * days)).to_zoned(TimeZone::UTC).date();
+    let client = authority.sign_until("agent", &["acme"], Some(in_days(10))).unwrap();
+    let server = authority.sign_until("aggregator", &["localhost"], Some(in_days(-1))).unwrap();
+    let source = manifest.sources[0].folder(&site.sources());
+    let lines = format!("[aggregator.tls]\n{client}[[sources]]\nlocation = \"file://{}\"\n", source.display());
+    site.aggregator_more.push_str(&format!("[tls]\n{server}"));
+    site.configure(&manifest.sources).unwrap();
+    site.write_agent("agent.toml", "acme", &lines).unwrap();
+    let agent = site.root().join("agent.toml");
+    let text = std::fs::read_to_string(&agent).unwrap().replace("http://", "https://");
+    std::fs::write(&agent, text).unwrap();
+    let (_, checks) = doctor(&site, &[]);
+    let warned = checks.iter().find(|(outcome, subject, ..)| outcome == "warning" && subject == "[aggregator.tls]");
+    let detail = warned.unwrap_or_else(|| panic!("{checks:#?}")).3["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("agent.pem until ") && detail.ends_with(" days"), "{detail}");
+    let failures = failures(&checks);
+    let ended = |failure: &String| failure.contains("aggregator.pem until ") && failure.ends_with("it has ended");
+    assert!(failures.iter().any(ended), "{failures:?}");
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use jiff::civil::Date;
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 
 /// Signs certificates into a folder.
 pub struct Authority {
@@ -26,9 +27,18 @@ impl Authority {
 
     /// Signs a certificate for these DNS names; the three lines that a `[tls]` table needs.
     pub fn sign(&self, file: &str, dns_names: &[&str]) -> anyhow::Result<String> {
+        self.sign_until(file, dns_names, None)
+    }
+
+    /// The same for a certificate that ends with the beginning of a day.
+    pub fn sign_until(&self, file: &str, dns_names: &[&str], end: Option<Date>) -> anyhow::Result<String> {
         let key = KeyPair::generate()?;
         let names: Vec<String> = dns_names.iter().map(|name| (*name).to_owned()).collect();
-        let certificate = CertificateParams::new(names)?.signed_by(&key, &self.issuer)?;
+        let mut params = CertificateParams::new(names)?;
+        if let Some(end) = end {
+            params.not_after = date_time_ymd(end.year().into(), end.month().unsigned_abs(), end.day().unsigned_abs());
+        }
+        let certificate = params.signed_by(&key, &self.issuer)?;
         let (cert_file, key_file) = (self.dir.join(format!("{file}.pem")), self.dir.join(format!("{file}.key")));
         std::fs::write(&cert_file, certificate.pem())?;
         std::fs::write(&key_file, key.serialize_pem())?;

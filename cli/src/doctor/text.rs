@@ -26,14 +26,16 @@ pub(super) fn of(reports: &[Report<'_>], all: bool) -> String {
     }
     let total = |outcome| {
         let checks = reports.iter().flat_map(|(_, _, checks)| checks);
-        count(checks.filter(|check| check.outcome == outcome).count() as u64)
+        checks.filter(|check| check.outcome == outcome).count() as u64
     };
+    let warnings = total(Outcome::Warning);
     page.line(format_args!(
-        "{} ok, {} warnings, {} failed, {} skipped",
-        total(Outcome::Ok),
-        total(Outcome::Warning),
-        total(Outcome::Failed),
-        total(Outcome::Skipped),
+        "{} ok, {} {}, {} failed, {} skipped",
+        count(total(Outcome::Ok)),
+        count(warnings),
+        if warnings == 1 { "warning" } else { "warnings" },
+        count(total(Outcome::Failed)),
+        count(total(Outcome::Skipped)),
     ));
     page.text
 }

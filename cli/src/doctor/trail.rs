@@ -197,7 +197,7 @@ async fn announce(topic: &str, config: &TrailConfig, chain: &mut Chain, context:
         let through = Wanted::key_through(Service::Sns, &["kms:GenerateDataKey", "kms:Decrypt"], &key, region);
         let advice = vec![
             Advice::statement("the trail's role needs", Wanted::publish(topic).identity()),
-            Advice::statement("and, where the topic is encrypted with a key of its own,", through.identity()),
+            Advice::statement("and, for the key of a topic that is encrypted with one", through.identity()),
         ];
         chain.skip_advised(TOPIC, "nothing is published to try it", advice);
     }
