@@ -17,6 +17,7 @@ mod journal;
 mod late;
 mod main_path;
 mod memory;
+mod organizations;
 mod reference;
 mod replay;
 mod sealing;
