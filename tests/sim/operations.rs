@@ -207,7 +207,25 @@ impl Draw<'_> {
                 operations.push(Operation::Digest(DigestOperation::Cut { place, comes, restart, leave_out }));
             }
         }
-        operations
+        self.losing(operations)
+    }
+
+    /// Something acknowledged and not delivered for the aggregator's disk to lose, or most that is lost would hold nothing.
+    fn losing(&mut self, operations: Vec<Operation>) -> Vec<Operation> {
+        let mut all = Vec::with_capacity(operations.len());
+        for operation in operations {
+            let loses =
+                matches!(operation, Operation::Wipe(Who::Aggregator) | Operation::Restore { who: Who::Aggregator, .. });
+            if loses && self.random.random_ratio(2, 3) {
+                let (trail, kind, span) = (0, ErrorKind::Unavailable, Duration::from_secs(30));
+                all.push(Operation::TrailSpell { trail, kind, one_in: 1, answer_lost: false, span });
+                let (place, age) = (self.place(), Duration::ZERO);
+                all.push(Operation::Deliver { place, files: 2, records: 2, age, damage: None });
+                all.push(Operation::Pass(Duration::from_secs(self.random.random_range(1..25))));
+            }
+            all.push(operation);
+        }
+        all
     }
 
     /// New files for a spell of trouble to meet, or most spells would pass while there is nothing to do.
