@@ -13,6 +13,7 @@ mod custody;
 mod deploy;
 mod digests;
 mod doctor;
+mod event_history;
 mod journal;
 mod late;
 mod main_path;

@@ -2,6 +2,7 @@
 
 pub mod authority;
 pub mod emulator;
+pub mod event_history;
 pub mod fault_proxy;
 pub mod process;
 pub mod served_bucket;
