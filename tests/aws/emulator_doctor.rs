@@ -385,3 +385,39 @@ async fn a_clock_that_is_off_that_of_the_emulator_is_told_in_seconds() {
     }
     assert!(aggregator.stop().unwrap().success());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_organization_on_the_emulator_is_listed_and_each_of_its_accounts_is_walked() {
+    let Some(emulator) = Emulator::moto() else { return };
+    let (account, buckets) = (emulator.account(), bucket_name());
+    let management = rand::random_range(100_000_000_000_u64..1_000_000_000_000).to_string();
+    // moto takes any role, and gives it its account.
+    let role = |id: &str| format!("arn:aws:iam::{id}:role/reader");
+    let of = |id: &str| Connection { role_arn: Some(role(id)), ..emulator.connection(&account) };
+    let admin = Admin::open(&of(&management)).await;
+    admin.create_organization().await;
+    let (with, without) = (admin.create_account("with").await, admin.create_account("without").await);
+    Admin::open(&of(&with)).await.create_bucket(&format!("{buckets}-{with}")).await;
+    let own = store(&format!("{buckets}-{with}"), "", &of(&with)).await;
+    let file = Bytes::from(Deflater::new(6).deflate(br#"{"Records":[]}"#));
+    own.put(&LOG_KEY.replace("111122223333", &with), file, &PutOptions::default()).await.unwrap();
+    let organization = format!(
+        "[[organizations]]\nname = \"acme\"\nregion = \"{REGION}\"\nrole_arn = \"{}\"\n[organizations.include]\n\
+         accounts = [\"{with}\", \"{without}\"]\n[organizations.source]\nlocation = \"s3://{buckets}-{{account}}\"\n\
+         region = \"{REGION}\"\nrole_name = \"reader\"\n",
+        role(&management)
+    );
+    let mut site = Site::new();
+    site.aggregator_more = SMALL.to_owned();
+    site.write_agent("agent.toml", "acme", &organization).unwrap();
+    site.write_aggregator("[[agents]]\nname = \"acme\"\naccounts = [\"*\"]\n").unwrap();
+    let report = Report::of(&site, &env(emulator, &account, &emulator.url()));
+    let accounts =
+        report.checks.iter().find(|check| check["subject"] == "organization acme" && check["hop"] == "accounts");
+    assert_eq!(accounts.unwrap()["detail"], "2 sources of 2 accounts", "{}", report.text);
+    let read = format!("source acme/{with} {with}/us-east-1 get");
+    assert!(report.with("ok").contains(&read), "{}", report.text);
+    assert!(report.failed(&format!("source acme/{without}"), "bucket").to_string().contains("no such bucket"));
+    // The aggregator doesn't run.
+    assert_eq!((report.code, report.with("failed").len()), (2, 2), "{}", report.text);
+}
