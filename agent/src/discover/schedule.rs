@@ -5,6 +5,8 @@
 //! folders are the common case. Sources come and go while it runs (`Change`); one that goes is kept until everything that
 //! is known of it is settled.
 
+mod sleep;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 use std::pin::Pin;
@@ -17,7 +19,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::poll::{Polled, poll};
-use super::rhythm::{Pace, Told, cut, failed_pause};
+use super::rhythm::{Pace, Told, failed_pause};
 use super::sweep::{GroupId, Sleepers, Swept, is_swept, sweep};
 use super::walk::{Tree, Walked};
 use super::{Change, Config, Context, Handle, Wake};
@@ -348,40 +350,6 @@ impl Stage {
             self.list_after(id, pause);
         }
         false
-    }
-
-    /// Leaves a folder to sweeps, if it sleeps.
-    fn sleep(&mut self, id: FolderId) {
-        let Some(place) = self.places.get_mut(&id).filter(|place| place.pace.is_asleep()) else { return };
-        let (group, is_new) = self.sleepers.add(&place.folder);
-        place.asleep = Some(group);
-        if is_new {
-            // The first time anywhere, so that the accounts do not come in step.
-            self.sweep_after(group, cut(self.sweep_interval(), 0.1));
-        }
-    }
-
-    fn sweep_interval(&self) -> Duration {
-        self.config.idle_interval_max.max(self.config.poll_interval_max)
-    }
-
-    fn sweep_after(&mut self, group: GroupId, pause: Duration) {
-        self.due.push(Reverse((Instant::now() + pause, Due::Sweep(group))));
-    }
-
-    fn swept(&mut self, group: GroupId, swept: Swept) {
-        for id in swept.woken {
-            // Others were listed meanwhile.
-            if self.places.get(&id).is_some_and(|place| place.asleep == Some(group)) {
-                self.list_after(id, Duration::ZERO);
-            }
-        }
-        for id in swept.unknown {
-            if self.places.get(&id).is_some_and(|place| place.asleep == Some(group)) {
-                self.list_after(id, cut(self.config.poll_interval_max, 0.0));
-            }
-        }
-        self.sweep_after(group, cut(self.sweep_interval(), 0.9));
     }
 
     /// Lists a folder after a pause that grows with its failures.
