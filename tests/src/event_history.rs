@@ -150,7 +150,7 @@ impl State {
         let empty = Vec::new();
         let all = self.events.get(region).unwrap_or(&empty);
         let mut within: Vec<_> = all.iter().filter(|(at, ..)| (start..=end).contains(at)).collect();
-        within.sort_by(|a, b| b.0.cmp(&a.0));
+        within.sort_by_key(|event| std::cmp::Reverse(event.0));
         let page: Vec<_> = within.iter().skip(from).take(most).collect();
         let events: Vec<_> = page
             .iter()
