@@ -107,21 +107,9 @@ pub struct Wanted {
     pub parents: bool,
 }
 
-/// An organization in short.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Description {
-    /// `o-…`.
-    pub id: String,
-    /// The management account's 12 digits.
-    pub management_account: String,
-}
-
 /// A place that lists the accounts of an organization.
 #[async_trait]
 pub trait Organization: Send + Sync + Debug {
-    /// Which organization it is. `ContainerMissing` where there is none.
-    async fn describe(&self) -> Result<Description, Error>;
-
     /// Every account, in the order of ids. All or nothing: an error says nothing of which accounts there are.
     async fn accounts(&self, wanted: Wanted) -> Result<Vec<Account>, Error>;
 }
@@ -142,12 +130,4 @@ pub async fn open_organization(from: &str, connection: &Connection) -> Result<Ar
 pub(crate) fn ou_path(path: &str) -> Vec<String> {
     let parts = path.split('/').filter(|part| part.starts_with("r-") || part.starts_with("ou-"));
     parts.map(str::to_owned).collect()
-}
-
-/// What an account's ARN says of its organization.
-pub(crate) fn described_by(arn: &str) -> Option<Description> {
-    let parts: Vec<&str> = arn.splitn(6, ':').collect();
-    let [_, _, "organizations", _, management, resource] = parts[..] else { return None };
-    let id = resource.strip_prefix("account/")?.split('/').next()?;
-    Some(Description { id: id.to_owned(), management_account: management.to_owned() })
 }

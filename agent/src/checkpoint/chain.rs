@@ -151,13 +151,23 @@ impl Chain {
                 continue;
             }
             if gap.start < statement.start {
-                left.push(Gap { end: statement.start, key: None, ..gap.clone() });
+                left.push(Self::before(gap.start, statement));
             }
             if gap.end > statement.end {
                 left.push(Gap { start: statement.end, ..gap });
             }
         }
         self.gaps = left;
+    }
+
+    /// What is missing from `start` on, before a digest that is there.
+    fn before(start: i64, statement: &Statement) -> Gap {
+        let key = statement.previous.as_ref().map(|previous| previous.key.clone());
+        let (kind, detail) = match &key {
+            Some(_) => (GapKind::DigestMissing, format!("{} names it", statement.key)),
+            None => (GapKind::NotCovered, "a new chain of digests begins".to_owned()),
+        };
+        Gap { kind, start, end: statement.start, key, expected: None, detail }
     }
 
     /// The newest of the digests before the chain joins it. All of the time between was looked at, and nothing found.
@@ -277,6 +287,7 @@ mod tests {
         assert_eq!(stretches(&chain), [(1, 5)]);
         chain.fill(&digest(2));
         assert_eq!(stretches(&chain), [(1, 2), (3, 5)]);
+        assert_eq!(chain.gaps.iter().map(|gap| gap.key.as_deref()).collect::<Vec<_>>(), [Some("d1"), Some("d4")]);
         chain.fill(&digest(1));
         chain.fill(&digest(4));
         assert_eq!(stretches(&chain), [(3, 4)]);

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use orgtrail_cloud::object_store::FakeStore;
-use orgtrail_cloud::organization::{Account as Listed, AccountStatus, Description, FakeOrganization};
+use orgtrail_cloud::organization::{Account as Listed, AccountStatus, FakeOrganization};
 use orgtrail_cloud::{ErrorKind, Location, ObjectStore};
 use orgtrail_service::clock::Manual;
 use tokio::sync::mpsc::Receiver;
@@ -29,8 +29,7 @@ fn account(id: u64, status: AccountStatus) -> Listed {
 }
 
 fn organization(accounts: std::ops::RangeInclusive<u64>) -> FakeOrganization {
-    let description = Description { id: "o-abc1234567".into(), management_account: "999999999999".into() };
-    let organization = FakeOrganization::new(description);
+    let organization = FakeOrganization::default();
     accounts.for_each(|id| organization.put(account(id, AccountStatus::Active)));
     organization
 }

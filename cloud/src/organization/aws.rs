@@ -3,11 +3,11 @@
 //! Owns: the requests and their pages, and patience with a service that throttles early. Does not own: how often the
 //! accounts are asked for.
 //!
-//! Needs `organizations:DescribeOrganization` and `ListAccounts`, for tags `ListTagsForResource`, for parents
+//! Needs `organizations:ListAccounts`, for tags `ListTagsForResource`, for parents
 //! `ListParents`, in the management account or in a member that is a delegated administrator of any service. Requests go
 //! out one after the other.
 
-use super::{Account, AccountStatus, Description, Organization, Wanted, ou_path};
+use super::{Account, AccountStatus, Organization, Wanted, ou_path};
 use crate::error::classify;
 use crate::{Connection, Error, ErrorKind, credentials};
 use async_trait::async_trait;
@@ -163,21 +163,6 @@ impl AwsOrganization {
 
 #[async_trait]
 impl Organization for AwsOrganization {
-    async fn describe(&self) -> Result<Description, Error> {
-        let subject = "the organization";
-        let answer = self
-            .patiently(|| {
-                let answer = self.client.describe_organization().send();
-                let action = "organizations:DescribeOrganization";
-                async move { answer.await.map_err(|error| advised(classify::sdk("describe", subject, error), action)) }
-            })
-            .await?;
-        let told = answer.organization.and_then(|organization| {
-            Some(Description { id: organization.id?, management_account: organization.master_account_id? })
-        });
-        told.ok_or_else(|| Error::new(ErrorKind::Other, "describe", subject).detail("the answer has no id or account"))
-    }
-
     async fn accounts(&self, wanted: Wanted) -> Result<Vec<Account>, Error> {
         let mut accounts = self.listed().await?;
         let (mut above, mut gone) = (HashMap::new(), BTreeSet::new());

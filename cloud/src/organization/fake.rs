@@ -1,15 +1,14 @@
 //! An organization in memory, for tests. Accounts come, go and change their state; it can be told to fail.
 
-use super::{Account, Description, Organization, Wanted};
+use super::{Account, Organization, Wanted};
 use crate::{Error, ErrorKind};
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Accounts that were handed over. Clones share them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct FakeOrganization {
-    description: Description,
     state: Arc<Mutex<State>>,
 }
 
@@ -21,11 +20,6 @@ struct State {
 }
 
 impl FakeOrganization {
-    /// An organization without accounts.
-    pub fn new(description: Description) -> Self {
-        Self { description, state: Arc::default() }
-    }
-
     /// Adds an account, or changes the one of this id.
     pub fn put(&self, account: Account) {
         self.lock().accounts.insert(account.id.clone(), account);
@@ -57,10 +51,6 @@ fn failed(kind: &ErrorKind) -> Error {
 
 #[async_trait]
 impl Organization for FakeOrganization {
-    async fn describe(&self) -> Result<Description, Error> {
-        self.lock().failing.as_ref().map_or_else(|| Ok(self.description.clone()), |kind| Err(failed(kind)))
-    }
-
     async fn accounts(&self, wanted: Wanted) -> Result<Vec<Account>, Error> {
         let mut state = self.lock();
         state.calls += 1;

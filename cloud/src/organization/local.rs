@@ -11,7 +11,7 @@
 //! ```
 //! `Tags` may be AWS's own list of `Key` and `Value`, `ParentOuPath` a text with slashes; AWS's own `Paths` does as well.
 
-use super::{Account, AccountStatus, Description, Organization, Wanted, described_by, ou_path};
+use super::{Account, AccountStatus, Organization, Wanted, ou_path};
 use crate::{Error, ErrorKind};
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -126,14 +126,6 @@ impl LocalOrganization {
 
 #[async_trait]
 impl Organization for LocalOrganization {
-    async fn describe(&self) -> Result<Description, Error> {
-        let accounts = self.read().await?;
-        accounts.iter().find_map(|entry| described_by(&entry.arn)).ok_or_else(|| {
-            Error::new(ErrorKind::ContainerMissing, "describe", self.subject())
-                .detail("no account has an Arn, which names the organization and its management account")
-        })
-    }
-
     async fn accounts(&self, wanted: Wanted) -> Result<Vec<Account>, Error> {
         let mut accounts = BTreeMap::new();
         for entry in self.read().await? {
@@ -222,8 +214,6 @@ mod tests {
         assert_eq!(prod.joined.unwrap().to_string(), "2024-05-06T05:08:09.123Z");
         assert_eq!((&suspended.status, suspended.ou_path.len()), (&AccountStatus::Suspended, 2));
         assert_eq!((test.tags["env"].as_str(), test.ou_path.len()), ("test", 1));
-        let described = organization.describe().await.unwrap();
-        assert_eq!((described.id.as_str(), described.management_account.as_str()), ("o-exampleorg", "999999999999"));
     }
 
     #[tokio::test]
@@ -231,7 +221,7 @@ mod tests {
         let (_folder, organization) = written(TEXT);
         let accounts = organization.accounts(Wanted { tags: true, parents: true }).await.unwrap();
         conformance::organization::all(&organization, &accounts).await;
-        let fake = FakeOrganization::new(organization.describe().await.unwrap());
+        let fake = FakeOrganization::default();
         accounts.iter().rev().for_each(|account| fake.put(account.clone()));
         conformance::organization::all(&fake, &accounts).await;
     }

@@ -149,13 +149,9 @@ data "aws_iam_policy_document" "read" {
     content {
       sid = "FindTheOrganizationsAccounts"
       actions = [
-        "organizations:DescribeOrganization",
         "organizations:ListAccounts",
         "organizations:ListTagsForResource",
-        "organizations:ListParents",
-        "organizations:ListRoots",
-        "organizations:ListOrganizationalUnitsForParent",
-        "organizations:ListAccountsForParent",
+        "organizations:ListParents"
       ]
       resources = ["*"]
     }

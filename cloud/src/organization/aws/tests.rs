@@ -89,7 +89,7 @@ async fn refusals_say_who_may_ask() {
         (400, r#"{"__type":"AccessDeniedException","Message":"You don't have permissions to access this resource."}"#),
     ]);
     let organization = organization(&stub).await;
-    let error = organization.describe().await.unwrap_err();
+    let error = organization.accounts(Wanted::default()).await.unwrap_err();
     assert_eq!(error.kind(), &ErrorKind::ContainerMissing);
     assert!(error.to_string().contains("in no organization"), "{error}");
     let error = organization.accounts(Wanted::default()).await.unwrap_err();
@@ -98,11 +98,4 @@ async fn refusals_say_who_may_ask() {
         error.to_string().contains("delegated administrators") && error.to_string().contains("ListAccounts"),
         "{error}"
     );
-}
-
-#[tokio::test]
-async fn an_organization_is_described() {
-    let stub = Stub::answering(&[(200, r#"{"Organization":{"Id":"o-abcdefghij","MasterAccountId":"999999999999"}}"#)]);
-    let described = organization(&stub).await.describe().await.unwrap();
-    assert_eq!(described, Description { id: "o-abcdefghij".into(), management_account: "999999999999".into() });
 }
