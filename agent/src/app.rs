@@ -379,8 +379,7 @@ async fn until_stopped(options: &Options, drain: Drain, stop: &CancellationToken
 }
 
 fn status_file(dir: &StateDir, config: &Config, clock: Arc<dyn Clock>, reporter: Reporter) -> StatusFile {
-    let provider = move || serde_json::to_value(reporter.status()).expect("numbers and strings are always JSON");
-    StatusFile::new(dir, PROCESS, &config.name, env!("CARGO_PKG_VERSION"), clock, provider)
+    StatusFile::new(dir, PROCESS, &config.name, env!("CARGO_PKG_VERSION"), clock, move || reporter.status())
 }
 
 fn pages(health: &Health, metrics: telemetry::Metrics, status: StatusFile) -> Pages {

@@ -81,8 +81,10 @@ impl App {
 }
 
 /// The body of `/status`.
-fn status(context: &Context) -> serde_json::Value {
+fn status(context: &Context) -> Vec<u8> {
     let trails: Vec<_> = context.trails.iter().map(|trail| &trail.arn).collect();
     let keys = context.keys.read().map(|keys| keys.iter().count()).ok();
-    json!({ "process": "orgtrail-console", "version": env!("CARGO_PKG_VERSION"), "trails": trails, "public_keys": keys })
+    let version = env!("CARGO_PKG_VERSION");
+    let said = json!({ "process": "orgtrail-console", "version": version, "trails": trails, "public_keys": keys });
+    format!("{said:#}\n").into_bytes()
 }

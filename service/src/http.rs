@@ -61,8 +61,8 @@ pub enum Error {
     Serve(#[source] std::io::Error),
 }
 
-/// Says what a process has to say about itself.
-pub type StatusProvider = Arc<dyn Fn() -> Value + Send + Sync>;
+/// Says what a process has to say about itself, as JSON.
+pub type StatusProvider = Arc<dyn Fn() -> Vec<u8> + Send + Sync>;
 
 /// What the pages show.
 #[derive(Clone)]
@@ -153,7 +153,7 @@ async fn metrics(State(pages): State<Pages>) -> Response {
 async fn status(State(pages): State<Pages>) -> Response {
     off_thread(move || (pages.status)())
         .await
-        .map_or_else(IntoResponse::into_response, |value| json_page(StatusCode::OK, &value))
+        .map_or_else(IntoResponse::into_response, |text| json_text(StatusCode::OK, text))
 }
 
 /// Collectors and providers may take locks or read a disk.
@@ -165,7 +165,11 @@ async fn off_thread<T: Send + 'static>(page: impl FnOnce() -> T + Send + 'static
 }
 
 fn json_page(status: StatusCode, value: &Value) -> Response {
-    (status, [(header::CONTENT_TYPE, "application/json")], format!("{value:#}\n")).into_response()
+    json_text(status, format!("{value:#}\n").into_bytes())
+}
+
+fn json_text(status: StatusCode, text: Vec<u8>) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/json")], text).into_response()
 }
 
 #[cfg(test)]

@@ -107,7 +107,7 @@ impl StateDir {
     /// # Errors
     /// The file system refused; the old content is still there.
     pub fn write_json_atomic(&self, name: &str, value: &impl Serialize) -> Result<(), Error> {
-        write_json(&self.path.join(name), value).map(drop)
+        write_json(&self.path.join(name), value)
     }
 
     /// Reads the file `name`; `None` if it was never written.
@@ -161,12 +161,10 @@ pub fn is_running(dir: &Path) -> Result<bool, Error> {
     }
 }
 
-/// Answers how many bytes it wrote.
-fn write_json(path: &Path, value: &impl Serialize) -> Result<usize, Error> {
+fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Error> {
     let mut text = serde_json::to_vec_pretty(value).map_err(|source| Error::Json { path: path.to_owned(), source })?;
     text.push(b'\n');
-    durable::write(path, &text).map_err(Error::io("write", path))?;
-    Ok(text.len())
+    durable::write(path, &text).map_err(Error::io("write", path))
 }
 
 fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {

@@ -37,8 +37,6 @@ async fn an_organization_over_many_pages_on_the_emulator_is_listed_whole() {
 
     // moto gives everything on one page unless it is asked for less; AWS never more than 20.
     let organization = AwsOrganization::open(&connection).await.with_page_accounts(20);
-    let described = organization.describe().await.unwrap();
-    assert_eq!(described.management_account, management);
     let listed = organization.accounts(Wanted { tags: true, parents: true }).await.unwrap();
     let mut ids: Vec<&String> = made.iter().chain([&management]).collect();
     ids.sort();
@@ -47,7 +45,7 @@ async fn an_organization_over_many_pages_on_the_emulator_is_listed_whole() {
     assert_eq!((moved.name.as_str(), moved.email.as_str()), ("a3", "a3@example.com"));
     assert_eq!(moved.ou_path, [root.clone(), unit, inner]);
     assert_eq!(moved.tags["env"], "prod");
-    assert!(moved.arn.contains(&described.id) && moved.joined.is_some(), "{moved:?}");
+    assert!(moved.arn.contains(&management) && moved.joined.is_some(), "{moved:?}");
     assert_eq!(find(&listed, &made[4]).ou_path, [root]);
     assert_eq!(find(&listed, &made[4]).status, AccountStatus::Active);
     assert_eq!(find(&listed, &made[5]).status, AccountStatus::Suspended);

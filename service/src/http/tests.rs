@@ -23,7 +23,7 @@ async fn running() -> Running {
     let metrics = Metrics::new("agent");
     let counter: Counter = metrics.register("objects", "Objects", Counter::default());
     counter.inc();
-    let pages = Pages { health: health.clone(), metrics, status: Arc::new(|| json!({ "objects": 1 })) };
+    let pages = Pages { health: health.clone(), metrics, status: Arc::new(|| br#"{"objects": 1}"#.to_vec()) };
     let server = Server::bind(&Config::default()).await.unwrap();
     let address = server.address();
     let cancel = CancellationToken::new();

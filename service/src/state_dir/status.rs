@@ -14,8 +14,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::{Error, StateDir, is_running, read_json, write_json};
+use super::{Error, StateDir, is_running, read_json};
 use crate::clock::Clock;
+use crate::durable;
 
 const FILE: &str = "status.json";
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -39,11 +40,11 @@ pub struct Head {
 
 /// What is in the file.
 #[derive(Debug, Serialize, Deserialize)]
-struct Content {
+struct Content<T> {
     #[serde(flatten)]
     head: Head,
     as_of: Timestamp,
-    value: Value,
+    value: T,
 }
 
 /// What a process last said about itself.
@@ -65,8 +66,11 @@ pub struct StatusFile {
     path: PathBuf,
     head: Head,
     clock: Arc<dyn Clock>,
-    provider: Arc<dyn Fn() -> Value + Send + Sync>,
+    document: Arc<Document>,
 }
+
+/// The text of a status: never a tree of values, which would take many times as much memory.
+type Document = dyn Fn(&Head, Timestamp) -> Vec<u8> + Send + Sync;
 
 impl std::fmt::Debug for StatusFile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -78,13 +82,13 @@ impl StatusFile {
     /// The status file of the process `process` (the program) that the configuration calls `name`. `provider` says
     /// what there is to say; it is called off the async threads and may take locks.
     #[must_use]
-    pub fn new(
+    pub fn new<T: Serialize>(
         dir: &StateDir,
         process: &str,
         name: &str,
         version: &str,
         clock: Arc<dyn Clock>,
-        provider: impl Fn() -> Value + Send + Sync + 'static,
+        provider: impl Fn() -> T + Send + Sync + 'static,
     ) -> Self {
         let head = Head {
             process: process.to_owned(),
@@ -93,7 +97,13 @@ impl StatusFile {
             pid: std::process::id(),
             started_at: clock.now(),
         };
-        Self { path: dir.path().join(FILE), head, clock, provider: Arc::new(provider) }
+        let document = move |head: &Head, as_of| {
+            let content = Content { head: head.clone(), as_of, value: provider() };
+            let mut text = serde_json::to_vec_pretty(&content).expect("numbers and strings are always JSON");
+            text.push(b'\n');
+            text
+        };
+        Self { path: dir.path().join(FILE), head, clock, document: Arc::new(document) }
     }
 
     /// Who says it.
@@ -102,11 +112,10 @@ impl StatusFile {
         &self.head
     }
 
-    /// What the process says now, with its head: the body of `/status`.
+    /// What the process says now, with its head, as JSON: the body of `/status`.
     #[must_use]
-    pub fn document(&self) -> Value {
-        let content = Content { head: self.head.clone(), as_of: self.clock.now(), value: (self.provider)() };
-        serde_json::to_value(content).expect("strings, times and a JSON value are always JSON")
+    pub fn document(&self) -> Vec<u8> {
+        (self.document)(&self.head, self.clock.now())
     }
 
     /// Writes it now. The owner calls this last, after everything else has ended: [`StatusFile::run`] ends as soon as
@@ -119,7 +128,9 @@ impl StatusFile {
     }
 
     fn write_counted(&self) -> Result<usize, Error> {
-        write_json(&self.path, &self.document())
+        let text = self.document();
+        durable::write(&self.path, &text).map_err(Error::io("write", &self.path))?;
+        Ok(text.len())
     }
 
     /// Writes it every two seconds, or what is long less often, until cancelled, and once more then. A task for [`crate::tasks::Tasks::spawn`].
@@ -164,7 +175,7 @@ fn pause_after(bytes: usize) -> Duration {
 /// The folder cannot be read, or the file does not hold a status.
 pub fn read_status(dir: &Path) -> Result<Option<StatusSnapshot>, Error> {
     let running = is_running(dir)?;
-    let content: Option<Content> = read_json(&dir.join(FILE))?;
+    let content: Option<Content<Value>> = read_json(&dir.join(FILE))?;
     Ok(content.map(|content| StatusSnapshot {
         head: content.head,
         running,
