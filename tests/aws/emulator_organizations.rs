@@ -1,9 +1,17 @@
-//! On moto: an organization of more accounts than a page holds, in a tree, with tags, and with one that is closed.
+//! On moto: an organization of more accounts than a page holds, in a tree, with tags, and with one that is closed; and one
+//! whose accounts are read by the real processes.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use orgtrail_cloud::admin::Admin;
+use orgtrail_cloud::object_store::PutOptions;
 use orgtrail_cloud::organization::{Account, AccountStatus, AwsOrganization, Organization as _, Wanted};
 use orgtrail_cloud::{Connection, conformance};
-use orgtrail_tests::emulator::Emulator;
+use orgtrail_event::gzip::Deflater;
+use orgtrail_tests::emulator::{Emulator, bucket_name};
+use orgtrail_tests::process::Process;
+use orgtrail_tests::site::Site;
 
 /// Accounts that are made beside the management account.
 const MADE: usize = 45;
@@ -51,4 +59,79 @@ async fn an_organization_over_many_pages_on_the_emulator_is_listed_whole() {
     assert_eq!(find(&listed, &made[5]).status, AccountStatus::Suspended);
 
     conformance::organization::all(&organization, &listed).await;
+}
+
+const REGION: &str = "us-east-1";
+
+/// A log file of one record, put into the account's own bucket as CloudTrail delivers it.
+async fn deliver(bucket: &str, account: &str, id: &str, connection: &Connection) {
+    let record = format!(
+        r#"{{"eventVersion":"1.08","eventID":"{id}","eventTime":"2026-03-01T11:04:00Z","awsRegion":"{REGION}","recipientAccountId":"{account}"}}"#
+    );
+    let file = Deflater::new(6).deflate(format!(r#"{{"Records":[{record}]}}"#).as_bytes());
+    let key = format!(
+        "AWSLogs/{account}/CloudTrail/{REGION}/2026/03/01/{account}_CloudTrail_{REGION}_20260301T1105Z_{id}.json.gz"
+    );
+    let location = format!("s3://{bucket}").parse().unwrap();
+    let store = orgtrail_cloud::open_store(&location, connection).await.unwrap();
+    store.put(&key, file.into(), &PutOptions::default()).await.unwrap();
+}
+
+/// Waits until the trail holds exactly these records.
+fn delivered(site: &Site, agent: &Process, ids: &[&str]) {
+    let began = Instant::now();
+    let wanted: BTreeSet<_> = ids.iter().map(|id| (*id).to_owned()).collect();
+    loop {
+        let found = site.delivered().map(|found| found.counts).unwrap_or_default();
+        assert!(found.values().all(|count| *count == 1), "{found:?}");
+        if found.into_keys().collect::<BTreeSet<_>>() == wanted {
+            return;
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "not delivered: {wanted:?}\n{}", agent.output());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+#[tokio::test]
+async fn accounts_of_an_organization_on_the_emulator_are_read_each_with_its_role_and_a_new_one_soon() {
+    let Some(emulator) = Emulator::moto() else { return };
+    let (account, buckets) = (emulator.account(), bucket_name());
+    let (management, connection) = management(emulator);
+    let admin = Admin::open(&connection).await;
+    admin.create_organization().await;
+    let of = |id: &str| Connection {
+        role_arn: Some(format!("arn:aws:iam::{id}:role/reader")),
+        ..emulator.connection(&account)
+    };
+    let made = async |name: &str, event: &str| {
+        let id = admin.create_account(name).await;
+        let bucket = format!("{buckets}-{id}");
+        Admin::open(&of(&id)).await.create_bucket(&bucket).await;
+        deliver(&bucket, &id, event, &of(&id)).await;
+        id
+    };
+    let one = made("one", "AbCdEf0123456701").await;
+    let never = made("never", "AbCdEf0123456799").await;
+    let mut site = Site::new();
+    site.aggregator_more = "[deliver]\nmerge_wait = \"200ms\"\n".to_owned();
+    let organization = format!(
+        "[[organizations]]\nname = \"acme\"\nregion = \"{REGION}\"\nrole_arn = \"arn:aws:iam::{management}:role/orgtrail\"\n\
+         refresh_interval = \"1s\"\nexclude = {{ accounts = [\"{management}\", \"{never}\"] }}\n\
+         [organizations.source]\nlocation = \"s3://{buckets}-{{account}}\"\nregion = \"{REGION}\"\nrole_name = \"reader\"\n"
+    );
+    site.write_agent("agent.toml", "acme", &organization).unwrap();
+    site.write_aggregator("[[agents]]\nname = \"acme\"\naccounts = [\"*\"]\n").unwrap();
+    let mut aggregator = site.aggregator().unwrap();
+    let env = emulator.child_env(&account).into_iter().map(|(name, value)| (name.to_owned(), value));
+    let env: Vec<_> = env.chain([("AWS_ENDPOINT_URL".to_owned(), emulator.url())]).collect();
+    let config = site.root().join("agent.toml").display().to_string();
+    let mut agent = Process::start("orgtrail-agent", &["--config", &config], &env, site.root()).unwrap();
+    delivered(&site, &agent, &["AbCdEf0123456701"]);
+    made("two", "AbCdEf0123456702").await;
+    delivered(&site, &agent, &["AbCdEf0123456701", "AbCdEf0123456702"]);
+    assert!(agent.stop().unwrap().success());
+    let status = site.agent_status().unwrap();
+    assert!(status.objects.is_conserved(), "{:?}", status.objects);
+    assert!(status.rows.iter().any(|row| row.account == one), "{:?}", status.rows);
+    assert!(aggregator.stop().unwrap().success());
 }
