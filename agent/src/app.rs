@@ -316,9 +316,9 @@ impl App {
         if self.options.once {
             return None;
         }
-        let at_once = (self.config.discover.list_concurrency, self.config.fetch.concurrency);
         let (context, board) = (Arc::clone(context), self.backfills.clone());
-        let stage = backfill::Stage::new(context, self.state_dir.path(), board, at_once);
+        let (discover, fetches) = (self.config.discover.clone(), self.config.fetch.concurrency);
+        let stage = backfill::Stage::new(context, self.state_dir.path(), board, discover, fetches);
         Some(if self.organizations.is_empty() { stage } else { stage.awaiting_accounts() })
     }
 

@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use self::job::{Job, Plan, State};
 use self::pace::Pace;
 use crate::checkpoint;
-use crate::discover::{Closed, Context};
+use crate::discover::{self, Closed, Context};
 use crate::object::{Source, SourceFolder};
 
 /// The part of health that a backfill degrades that gets no further.
@@ -55,6 +55,7 @@ pub(crate) struct Stage {
     listings: Semaphore,
     /// Fetches that backfills have under way at most.
     fetches: usize,
+    discover: discover::Config,
     began: Instant,
     patience: Duration,
 }
@@ -127,12 +128,18 @@ struct Place {
 }
 
 impl Stage {
-    /// `lists` and `fetches` are what the process has at once of either.
-    pub(crate) fn new(context: Arc<Context>, state_dir: &Path, board: Board, (lists, fetches): (usize, usize)) -> Self {
-        let listings = Semaphore::new((lists / 4).max(1));
+    /// `fetches` are what the process has at once.
+    pub(crate) fn new(
+        context: Arc<Context>,
+        state_dir: &Path,
+        board: Board,
+        discover: discover::Config,
+        fetches: usize,
+    ) -> Self {
+        let listings = Semaphore::new((discover.list_concurrency / 4).max(1));
         let (jobs, fetches) = (Jobs::of(state_dir), (fetches / 2).max(1));
         let patience = SOURCE_PATIENCE;
-        Self { context, jobs, board, listings, fetches, began: Instant::now(), patience }
+        Self { context, jobs, board, listings, fetches, discover, began: Instant::now(), patience }
     }
 
     /// Sources come and go with the accounts of organizations.
@@ -283,7 +290,7 @@ impl Stage {
         free.max(paced).ceil() as u64
     }
 
-    /// The sources that the job names, once their folders are known.
+    /// The sources that the job names, once all folders are known that they have now.
     async fn sources(&self, job: &mut Job, cancel: &CancellationToken) -> Result<Vec<Arc<Source>>, Stop> {
         loop {
             let all = self.context.folders.sources();
@@ -300,19 +307,38 @@ impl Stage {
                 let (wanted, names) = (&job.range.source, names.join(", "));
                 return Err(Stop::Impossible(format!("no source is called {wanted}; there are: {names}{more}")));
             }
-            let walked = |source: &Arc<Source>| self.context.folders.is_walked(&source.location);
-            if !found.is_empty() && found.iter().all(walked) {
-                job.progress.waits_for = None;
+            let trouble = match found.is_empty() {
+                true => Some(format!("source {} to be known", job.range.source)),
+                // Cancel-safe: a walk only finds.
+                false => tokio::select! {
+                    () = cancel.cancelled() => return Err(Stop::Stopping),
+                    trouble = self.walk(&found) => trouble?,
+                },
+            };
+            job.progress.waits_for = trouble;
+            self.save(job).await?;
+            if job.progress.waits_for.is_none() {
                 return Ok(found);
             }
-            job.progress.waits_for = Some(format!("source {} to be walked", job.range.source));
-            self.save(job).await?;
             // Cancel-safe: both arms only wait.
             tokio::select! {
                 () = cancel.cancelled() => return Err(Stop::Stopping),
                 () = tokio::time::sleep(LOOK) => {}
             }
         }
+    }
+
+    /// Walks the sources; answers what keeps that from ending.
+    async fn walk(&self, sources: &[Arc<Source>]) -> Result<Option<String>, Stop> {
+        for source in sources {
+            let walked = discover::walk_whole(&self.context, source, &self.discover).await;
+            if let Err(error) = walked.context("walk a source").map_err(Stop::Fatal)? {
+                self.context.health.set_degraded(PART, error.to_string());
+                return Ok(Some(format!("source {} to be walked: {error}", source.name)));
+            }
+        }
+        self.context.health.set_ok(PART);
+        Ok(None)
     }
 
     /// Writes the job down, and looks whether an operator wants its end.

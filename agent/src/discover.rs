@@ -106,8 +106,6 @@ pub(crate) struct Folders {
     watched: Arc<RwLock<HashMap<FolderId, Arc<SourceFolder>>>>,
     /// By location.
     sources: Arc<RwLock<BTreeMap<String, Arc<Source>>>>,
-    /// Locations of which a whole walk has ended, and all it found is watched.
-    walked: Arc<RwLock<BTreeSet<String>>>,
     wakes: Wakes,
     /// Every list of sources has come once.
     told: Arc<watch::Sender<bool>>,
@@ -174,15 +172,6 @@ impl Folders {
 
     fn remove_source(&self, location: &str) {
         self.sources.write().unwrap_or_else(PoisonError::into_inner).remove(location);
-    }
-
-    /// Whether all folders of the source are known that were there when it was walked first.
-    pub(crate) fn is_walked(&self, location: &str) -> bool {
-        self.walked.read().unwrap_or_else(PoisonError::into_inner).contains(location)
-    }
-
-    fn note_walked(&self, location: &str) {
-        self.walked.write().unwrap_or_else(PoisonError::into_inner).insert(location.to_owned());
     }
 
     /// All folders that are watched.
@@ -318,6 +307,19 @@ impl Context {
         self.folders.wakes.wake(id, Wake::News);
         Ok(watched)
     }
+}
+
+/// Finds all folders that the source has now, whatever is known of it, and watches them. The inner error is the source's.
+pub(crate) async fn walk_whole(
+    context: &Context,
+    source: &Arc<Source>,
+    config: &Config,
+) -> Result<Result<(), Error>, checkpoint::Error> {
+    let walked = walk::Tree::default().walk(source, config, context).await;
+    for folder in walked.folders {
+        context.announce(source, folder)?;
+    }
+    Ok(walked.failed.map_or(Ok(()), Err))
 }
 
 /// Sources that come and go while the agent runs.

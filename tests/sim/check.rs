@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 
 use crate::model::{Damage, Due};
 use crate::operations::Who;
+use crate::past;
 use crate::post::{About, Post, STRANGER_SUBJECT};
 use crate::proved::unproved;
 use crate::run::Run;
@@ -72,6 +73,9 @@ pub(crate) async fn missing(run: &Run) -> Vec<String> {
     }
     if let Some(post) = &run.world.post {
         missing.extend(post.left().into_iter().map(|body| format!("never deleted: {}", short(&body))));
+    }
+    if run.world.settings.past {
+        missing.extend(past::left(run));
     }
     if missing.is_empty() && run.world.settings.digests {
         missing.extend(unproved_yet(run));
@@ -207,7 +211,9 @@ fn check_aggregator(run: &Run, wrong: &mut Vec<String>) {
     if run.forgot[Who::Aggregator as usize] {
         return;
     }
-    let last = run.model.objects.iter().map(|object| object.versions.last().unwrap());
+    // What is not what its digest says is the agent's to put aside.
+    let signed = run.model.objects.iter().filter(|object| run.model.is_as_signed(object));
+    let last = signed.map(|object| object.versions.last().unwrap());
     let bad = last.filter(|last| last.in_time && last.damage == Some(Damage::BadStretch)).count() as u64;
     let quarantined = status.quarantine.get("bad_record").copied().unwrap_or(0);
     if quarantined < bad {

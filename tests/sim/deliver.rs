@@ -10,6 +10,7 @@ use orgtrail_cloud::ObjectStore as _;
 
 use crate::model::{Damage, Model, Object, Record, Version};
 use crate::operations::{Place, Who};
+use crate::past::START;
 use crate::post::Event;
 use crate::run::Run;
 
@@ -97,6 +98,9 @@ impl Run {
     }
 
     pub(crate) fn is_in_time(&self, day: Date) -> bool {
+        if self.world.settings.past && day < START {
+            return !self.asked_for_past;
+        }
         Model::is_in_time(day, self.world.clocks[Who::Agent as usize].latest())
     }
 

@@ -17,6 +17,7 @@ mod disk;
 mod link;
 mod model;
 mod operations;
+mod past;
 mod post;
 mod process;
 mod proved;

@@ -13,6 +13,7 @@ use crate::digests::{Comes, DigestOperation};
 use crate::disk::Crash;
 use crate::link::Way;
 use crate::model::Damage;
+use crate::past::Backfill;
 use crate::post::PostOperation;
 use crate::settings::Settings;
 
@@ -97,6 +98,8 @@ pub(crate) enum Operation {
     Post(PostOperation),
     /// Something about digests.
     Digest(DigestOperation),
+    /// Somebody asks for days before the live listings.
+    Backfill(Backfill),
 }
 
 /// Kinds of operations with how often they are wanted.

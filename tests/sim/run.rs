@@ -23,6 +23,7 @@ use crate::disk::Life;
 use crate::link::Network;
 use crate::model::{Model, Object, Record};
 use crate::operations::{Draw, Operation, Place, Who};
+use crate::past::Backfill;
 use crate::post::Post;
 use crate::process::Process;
 use crate::settings::{ACCOUNTS, SOURCES, Settings, TRAILS};
@@ -84,9 +85,14 @@ pub(crate) fn run(seed: u64) -> Report {
 async fn simulate(seed: u64) -> Report {
     let mut random = StdRng::seed_from_u64(seed);
     let mut extra = StdRng::seed_from_u64(!seed);
-    let settings = Settings::draw(&mut random, &mut extra);
+    let mut further = StdRng::seed_from_u64(seed.rotate_left(32));
+    let settings = Settings::draw(&mut random, &mut extra).with_past(&mut further);
     let operations = Draw { random: &mut random, settings: &settings }.operations();
     let operations = Draw { random: &mut extra, settings: &settings }.mixed(operations);
+    let operations = match settings.past {
+        true => Backfill::mixed(&mut further, settings.sources, operations),
+        false => operations,
+    };
     let memory = std::path::Path::new("/dev/shm");
     let root = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.expect("a folder");
     let world = World::new(root.path().to_owned(), settings, &mut random, &mut extra);
@@ -99,6 +105,7 @@ async fn simulate(seed: u64) -> Report {
         world: Arc::clone(&world),
         model,
         forgot: [false; 2],
+        asked_for_past: false,
     };
     for operation in &operations {
         world.note(format!("{operation:?}"));
@@ -227,6 +234,8 @@ pub(crate) struct Run {
     pub(crate) aggregator: Process,
     /// Which processes have lost a disk, or were given an old one back.
     pub(crate) forgot: [bool; 2],
+    /// Days before the live listings may have been taken.
+    pub(crate) asked_for_past: bool,
 }
 
 impl Run {
@@ -339,6 +348,7 @@ impl Run {
             }
             Operation::Post(operation) => operation.perform(self).await,
             Operation::Digest(operation) => operation.perform(self).await,
+            Operation::Backfill(backfill) => backfill.perform(self),
             other => unreachable!("{other:?} is performed above"),
         }
     }

@@ -3,6 +3,7 @@
 use rand::Rng;
 use rand::rngs::StdRng;
 
+use crate::past::START;
 use crate::world::Keys;
 
 /// What a seed decides beside its operations.
@@ -19,6 +20,8 @@ pub(crate) struct Settings {
     pub(crate) post: Option<PostSettings>,
     /// CloudTrail signs digests of what it delivers, and the agent has their keys.
     pub(crate) digests: bool,
+    /// Live listings begin with the first day; what was cut before is for backfills.
+    pub(crate) past: bool,
     /// Lines of `agent.toml` and `aggregator.toml` behind what all seeds have.
     pub(crate) agent: String,
     pub(crate) aggregator: String,
@@ -115,9 +118,15 @@ impl Settings {
             latency_ms: one(random, &[0, 5, 50, 400]),
             digests: extra.random_bool(0.5),
             post: extra.random_bool(0.4).then(|| PostSettings::draw(extra)),
+            past: false,
             agent,
             aggregator,
         }
+    }
+
+    /// A third of those with neither queue nor digests have a past.
+    pub(crate) fn with_past(self, random: &mut StdRng) -> Self {
+        Self { past: self.post.is_none() && !self.digests && random.random_ratio(1, 3), ..self }
     }
 
     /// `agent.toml`
@@ -128,6 +137,9 @@ impl Settings {
         );
         for location in &SOURCES[..self.sources] {
             text += &format!("[[sources]]\nlocation = \"{location}\"\n");
+            if self.past {
+                text += &format!("start = \"{START}\"\n");
+            }
             if self.digests {
                 text += &format!("digest_keys = \"file://{keys}\"\n");
             }

@@ -170,29 +170,31 @@ impl Chain {
         Gap { kind, start, end: statement.start, key, expected: None, detail }
     }
 
-    /// The newest of the digests before the chain joins it. All of the time between was looked at, and nothing found.
-    pub(super) fn extend_back(&mut self, statement: &Statement) {
+    /// The digest that the oldest one names, where it is not the statement's: something lies between.
+    pub(super) fn named_between(&self, statement: &Statement) -> Option<&str> {
+        let named = self.before.as_ref().filter(|_| statement.end < self.since)?;
+        Some(&named.key)
+    }
+
+    /// The newest of the digests before the chain joins it. All of the time between was looked at; `lost` says what became of
+    /// the digest that is named there.
+    pub(super) fn extend_back(&mut self, statement: &Statement, lost: Option<(GapKind, String)>) {
         self.fill(statement);
         let named = self.before.take();
-        let signed = named.as_ref().is_none_or(|named| named.signature == statement.signature);
-        let between = match &named {
-            None if statement.end < self.since => {
-                Some((GapKind::NotCovered, "a new chain of digests began".to_owned()))
+        let other = named.as_ref().filter(|named| named.signature != statement.signature);
+        let between = match (&lost, other) {
+            (Some((kind, detail)), _) => Some((*kind, self.since, detail.clone())),
+            (None, _) if statement.end < self.since => {
+                Some((GapKind::NotCovered, self.since, "a new chain of digests begins".to_owned()))
             }
-            Some(_) if statement.end < self.since => {
-                Some((GapKind::DigestMissing, "the digest after it names it".to_owned()))
+            (None, Some(_)) => {
+                let detail = "it is there, and another signature is named than its own".to_owned();
+                Some((GapKind::ChainBroken, statement.end, detail))
             }
-            Some(named) if !signed => Some((
-                GapKind::ChainBroken,
-                format!("{} is there, and another signature is named than its own", named.key),
-            )),
-            _ => None,
+            (None, None) => None,
         };
-        if let Some((kind, detail)) = between {
-            let (start, end) = match kind {
-                GapKind::ChainBroken => (statement.start, statement.end),
-                _ => (statement.end, self.since),
-            };
+        if let Some((kind, end, detail)) = between {
+            let start = if kind == GapKind::ChainBroken { statement.start } else { statement.end };
             self.add(Gap { kind, start, end, key: named.map(|named| named.key), expected: None, detail });
         }
         self.since = statement.start;
@@ -294,22 +296,24 @@ mod tests {
         assert_eq!(chain.complete_until(), 3 * HOUR);
         chain.fill(&digest(3));
         assert_eq!(chain.complete_until(), 6 * HOUR);
-        chain.extend_back(&digest(-1));
+        chain.extend_back(&digest(-1), None);
         assert_eq!((chain.since, chain.complete_until()), (-HOUR, 6 * HOUR));
     }
 
     #[test]
     fn digests_before_the_chain_join_it_and_one_between_them_is_missed_by_name() {
         let mut chain = Chain::begin(&digest(9));
-        chain.extend_back(&digest(8));
+        chain.extend_back(&digest(8), None);
         assert_eq!((chain.since, chain.gaps.len()), (8 * HOUR, 0));
-        chain.extend_back(&digest(5));
+        assert_eq!(chain.named_between(&digest(5)), Some("d7"));
+        chain.extend_back(&digest(5), Some((GapKind::DigestMissing, String::new())));
         let gap = chain.gaps[0].clone();
         assert_eq!((gap.kind, gap.key.as_deref()), (GapKind::DigestMissing, Some("d7")));
         assert_eq!((stretches(&chain), chain.complete_until()), (vec![(6, 8)], 6 * HOUR));
-        chain.extend_back(&Statement { signature: "another".into(), previous: None, ..digest(4) });
+        chain.extend_back(&Statement { signature: "another".into(), previous: None, ..digest(4) }, None);
         assert_eq!(chain.gaps[1].kind, GapKind::ChainBroken);
-        chain.extend_back(&digest(1));
+        assert_eq!(chain.named_between(&digest(1)), None);
+        chain.extend_back(&digest(1), None);
         assert_eq!((chain.gaps[2].kind, chain.since), (GapKind::NotCovered, HOUR));
         chain.fill(&digest(7));
         chain.fill(&digest(6));

@@ -11,11 +11,13 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use super::entry::FolderId;
-use super::proof::{RowId, Wanted};
+use super::chain::GapKind;
+use super::entry::{EntryKey, FolderId, State as Standing};
+use super::proof::{MISSING, RowId, Wanted};
 use super::statement::{self, Statement};
 use super::transaction::Transaction;
 use super::{Checkpoint, Error, State, open};
+use crate::object::Named;
 
 /// Statements of one trail that are looked at in one comparison, on either side of its chain's beginning.
 const STATEMENTS_MAX: usize = 256;
@@ -91,7 +93,7 @@ impl Transaction<'_> {
         for mut statement in before {
             let had = statement.files.len();
             self.judge(row, folder, &mut statement, wanted)?;
-            if statement.files.is_empty() && !held.contains(&statement.trail) && self.joins(folder, &statement) {
+            if statement.files.is_empty() && !held.contains(&statement.trail) && self.joins(folder, &statement)? {
                 self.unstate(folder, &statement);
                 joined = true;
                 continue;
@@ -107,21 +109,42 @@ impl Transaction<'_> {
     }
 
     /// Whether the statement has its place now.
-    fn joins(&mut self, folder: FolderId, statement: &Statement) -> bool {
-        let chain = self.state.proofs.chains.get(&(folder, statement.trail.clone()));
-        let Some(since) = chain.map(|chain| chain.since) else { return false };
+    fn joins(&mut self, folder: FolderId, statement: &Statement) -> Result<bool, Error> {
+        let Some(chain) = self.state.proofs.chains.get(&(folder, statement.trail.clone())) else { return Ok(false) };
+        let (since, named) = (chain.since, chain.named_between(statement).map(str::to_owned));
         let between = match statement.end < since {
             true if !statement.backfill => self.between(folder, statement.end, since),
             _ => Between::LookedAt,
         };
         match between {
-            Between::UnderWay => return false,
+            Between::UnderWay => return Ok(false),
             Between::LookedAt if !statement.backfill => {
-                self.chain(folder, statement, |chain| chain.extend_back(statement));
+                let lost = match named {
+                    Some(named) => match self.lost(folder, &named)? {
+                        None => return Ok(false),
+                        lost => lost,
+                    },
+                    None => None,
+                };
+                self.chain(folder, statement, |chain| chain.extend_back(statement, lost));
             }
             _ => self.chain(folder, statement, |chain| chain.fill(statement)),
         }
-        true
+        Ok(true)
+    }
+
+    /// What became of a digest that is named and did not join; none where it is still on its way.
+    fn lost(&self, folder: FolderId, key: &str) -> Result<Option<(GapKind, String)>, Error> {
+        let missing = (GapKind::DigestMissing, "the digest after it names it".to_owned());
+        let Some(named) = Named::read(key) else { return Ok(Some(missing)) };
+        let entry = self.known(folder, EntryKey::new(folder, named.date, key))?;
+        Ok(match entry.map(|entry| entry.state) {
+            Some(Standing::Claimed) => None,
+            Some(Standing::Quarantined { reason, .. }) if &*reason != MISSING => {
+                Some((GapKind::DigestInvalid, format!("in quarantine as {reason}")))
+            }
+            _ => Some(missing),
+        })
     }
 
     /// Between two times, Unix seconds, by the days that digests lie in: those of their ends.
@@ -157,7 +180,7 @@ mod tests {
     use std::time::Duration;
 
     use super::super::statement::Previous;
-    use super::super::{GapKind, Listed, ListedTo, Outcome, Settled, Span, Verdict};
+    use super::super::{Listed, ListedTo, Outcome, Settled, Span, Verdict};
     use super::*;
 
     const HOUR: i64 = 3600;

@@ -95,21 +95,27 @@ impl Checkpoint {
     ) -> Result<Taken, Error> {
         let mut state = lock(&self.state);
         let mut taken = Taken::default();
-        let mut closed = Vec::new();
+        let (mut closed, mut lost) = (Vec::new(), Vec::new());
         for day in first.series(jiff::Span::new().days(1)).take_while(|day| *day <= last) {
             if state.folders[folder.0 as usize].meta.past.open.get(day).is_none() {
                 continue;
             }
             for line in self.db.scan_prefix(open::day_entries(folder, day)) {
-                match open::entry(&line?)?.1.state {
-                    Standing::Quarantined { .. } => taken.quarantined += 1,
+                let (key, entry) = open::entry(&line?)?;
+                match entry.state {
+                    Standing::Quarantined { .. } => {
+                        taken.quarantined += 1;
+                        lost.push((key, entry));
+                    }
                     Standing::Skipped { .. } => taken.skipped += 1,
                     Standing::Delivered | Standing::Acked { .. } | Standing::Claimed => taken.delivered += 1,
                 }
             }
             closed.push(day);
         }
-        let FolderState { meta: FolderMeta { past, .. }, days, .. } = &mut state.folders[folder.0 as usize];
+        let FolderState { meta: FolderMeta { past, .. }, days, row, holds_digests, .. } =
+            &mut state.folders[folder.0 as usize];
+        let (row, holds_digests) = (RowId(*row), *holds_digests);
         for day in &closed {
             if let Some(span) = past.open.get(*day).copied() {
                 past.taken.insert(Span { first: *day, last: *day, ..span });
@@ -122,7 +128,10 @@ impl Checkpoint {
         let next_unknown = next_unknown || meta.from == last.tomorrow().ok();
         let judged = closed.iter().copied().filter(|day| !(next_unknown && *day == last)).collect::<Vec<_>>();
         self.end_days(&mut state, folder, &closed, &judged)?;
-        let row = RowId(state.folders[folder.0 as usize].row);
+        // A digest that is there and bad is told from one that is missing.
+        for (key, entry) in lost.iter().filter(|_| holds_digests) {
+            state.proofs.ended(row, *key, entry);
+        }
         state.proofs.changed(row);
         Ok(taken)
     }

@@ -374,7 +374,7 @@ impl Transaction<'_> {
     }
 
     /// What is known of an object, also of a closed day.
-    fn known(&self, folder: FolderId, key: EntryKey) -> Result<Option<Entry>, Error> {
+    pub(super) fn known(&self, folder: FolderId, key: EntryKey) -> Result<Option<Entry>, Error> {
         let row = RowId(self.state.folders[folder.0 as usize].row);
         let ended = || self.state.proofs.ended.get(&row).and_then(|ended| ended.get(&key)).cloned();
         Ok(self.entry(key)?.or_else(ended))

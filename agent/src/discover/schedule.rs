@@ -260,9 +260,6 @@ impl Stage {
         for folder in walked.folders {
             self.context.announce(&source, folder)?;
         }
-        if walked.failed.is_none() {
-            self.context.folders.note_walked(&source.location);
-        }
         if more {
             self.walk_after(id, pause);
         }
