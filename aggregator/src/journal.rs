@@ -279,7 +279,11 @@ impl Journal {
         let seen = seen::Seen::new(settings.dedup_memory);
         let core = writer::Core { shared: Arc::clone(&shared), seen, origins, next_seq };
         let writer = Writer { requests, core, commit_bytes: settings.commit_bytes };
-        Ok((Self { shared, requests: sender }, writer))
+        let journal = Self { shared, requests: sender };
+        // A crash behind a cursor's move, or a destination that is configured no more: a journal that is full of what nobody
+        // needs would take nothing, and so deliver nothing, and never be trimmed.
+        journal.trim(delivered)?;
+        Ok((journal, writer))
     }
 
     /// What seals its values.

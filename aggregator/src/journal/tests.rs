@@ -191,6 +191,19 @@ async fn what_every_destination_holds_is_trimmed_and_the_slowest_decides() {
 }
 
 #[tokio::test]
+async fn what_was_kept_for_a_destination_that_is_gone_is_trimmed_by_the_next_start() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let opened = open(&settings(dir.path(), &["fast", "slow"]));
+    opened.append(vec![object(1, &[1]), object(2, &[2])]).await;
+    opened.journal.advance("fast", to(3)).expect("advanced");
+    opened.close().await;
+    let opened = open(&settings(dir.path(), &["fast"]));
+    assert_eq!(opened.journal.usage().payload_bytes, 0);
+    assert!(opened.journal.heads(0, 10).expect("heads").is_empty());
+    opened.close().await;
+}
+
+#[tokio::test]
 async fn seqs_are_never_given_twice_even_when_everything_is_trimmed() {
     let dir = tempfile::tempdir().expect("a folder");
     let opened = open(&settings(dir.path(), &["t"]));
