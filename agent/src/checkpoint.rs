@@ -11,7 +11,7 @@
 //! |---|---|
 //! | `e` folder day hash(key) | an object of an open day: state, hash of the entity tag, size; its key until it is settled |
 //! | `s` seq entry | an object that waits for `Delivered` past this seq |
-//! | `f` location NUL folder | id, low watermark, account, region |
+//! | `f` location NUL folder | id, low watermark, account, region, the days before live listings that backfills take or took |
 //! | `r` location NUL account NUL region | the row of the ledger |
 //! | `d` folder trail end hash(key) | what a verified digest says, until all of it is accounted for |
 //! | `c` folder trail | the chain of verified digests, with its gaps |
@@ -23,7 +23,8 @@
 //! share a batch the ledger stays conserved. A claimed entry of the run before is not held by anybody, so the next listing
 //! hands it out again, without counting it as listed twice. A folder's watermark moves only over settled objects.
 //!
-//! **State is bounded by time**: a closed day leaves nothing behind but the watermark and the counters.
+//! **State is bounded by time**: a closed day leaves nothing behind but the watermark and the counters, one that a backfill took
+//! nothing but its span.
 //!
 //! [`keep_flushed`]: Checkpoint::keep_flushed
 //! [`flush`]: Checkpoint::flush
