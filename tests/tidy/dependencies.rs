@@ -8,26 +8,34 @@ use crate::rust_text::{code_only, tests_begin};
 use crate::{expect_none, tree};
 
 /// What each crate may use of the workspace. A crate that is not listed may not exist.
-const MAY_USE: [(&str, &[&str]); 9] = [
+const MAY_USE: [(&str, &[&str]); 10] = [
     ("event", &[]),
     ("cloud", &[]),
     ("service", &[]),
     ("proto", &[]),
     ("agent", &["event", "proto", "cloud", "service"]),
     ("aggregator", &["event", "proto", "cloud", "service"]),
+    ("lake", &["event", "cloud", "service"]),
     ("console", &["event", "proto", "cloud", "service"]),
-    ("cli", &["event", "proto", "cloud", "service", "agent", "aggregator", "console"]),
-    ("tests", &["event", "proto", "cloud", "service", "agent", "aggregator", "console", "cli"]),
+    ("cli", &["event", "proto", "cloud", "service", "agent", "aggregator", "lake", "console"]),
+    ("tests", &["event", "proto", "cloud", "service", "agent", "aggregator", "lake", "console", "cli"]),
 ];
 
 /// Crates from outside that only one crate may use; a name ending in `-` stands for all that begin so.
-const FENCES: [(&str, &str); 6] = [
+const FENCES: [(&str, &str); 13] = [
     ("aws-sdk-", "cloud"),
     ("aws-smithy-", "cloud"),
     ("aws-config", "cloud"),
     ("aws-credential-types", "cloud"),
     ("sled", "agent"),
     ("fjall", "aggregator"),
+    ("arrow", "lake"),
+    ("arrow-", "lake"),
+    ("datafusion", "lake"),
+    ("deltalake-", "lake"),
+    ("object_store", "lake"),
+    ("orc-rust", "lake"),
+    ("parquet", "lake"),
 ];
 
 /// What the pure crates must not name.

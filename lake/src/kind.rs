@@ -1,0 +1,47 @@
+//! The four kinds of event data stores, as CloudTrail Lake has them. An event data store holds one.
+//!
+//! Owns: their names, and which records belong to which. Does not own their columns ([`crate::schema`]).
+
+use orgtrail_event::record::Category;
+use serde::{Deserialize, Serialize};
+
+/// What an event data store holds ("CloudTrail Lake event data stores" in the user guide). Named by the event category
+/// that its selectors name; the first takes all three categories of trail events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Kind {
+    /// Management, data and network activity events. The default.
+    #[default]
+    Events,
+    /// Insights events.
+    Insight,
+    /// Configuration items of AWS Config.
+    ConfigurationItem,
+    /// Events from outside AWS, which came in through a channel.
+    ActivityAuditLog,
+}
+
+impl Kind {
+    /// Every kind, in the order of the documentation.
+    pub const ALL: [Self; 4] = [Self::Events, Self::Insight, Self::ConfigurationItem, Self::ActivityAuditLog];
+
+    /// The name in configuration and output: `Events`, or the one event category that the store holds.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Events => "Events",
+            Self::Insight => "Insight",
+            Self::ConfigurationItem => "ConfigurationItem",
+            Self::ActivityAuditLog => "ActivityAuditLog",
+        }
+    }
+
+    /// Whether a log file's record of this category belongs into an event data store of this kind. Configuration items
+    /// stand in files of AWS Config, so none of a log file's records do.
+    pub fn holds(self, category: &Category) -> bool {
+        match (self, category) {
+            (Self::Events, Category::Management | Category::Data | Category::NetworkActivity) => true,
+            (Self::Insight, Category::Insight) => true,
+            (Self::ActivityAuditLog, Category::Other(name)) => name == "ActivityAuditLog",
+            _ => false,
+        }
+    }
+}
