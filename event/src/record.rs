@@ -13,7 +13,7 @@ use std::borrow::Cow;
 pub use self::event_time::EventHour;
 pub use self::identity::{Identity, identity};
 pub use self::nested::Nested;
-use crate::scan::{Text, Value};
+pub use crate::scan::{Text, Value};
 
 /// The top-level fields of a record that orgtrail looks at. A view; the record itself is its raw bytes.
 ///
@@ -185,6 +185,11 @@ impl Category {
             other => Self::Other(other.to_owned()),
         }
     }
+}
+
+/// Seconds since the Unix epoch of a time as records write it; None where it can't be read.
+pub fn time_seconds(text: &str) -> Option<i64> {
+    event_time::seconds(text)
 }
 
 /// Gathers a header from the members of a record.

@@ -40,35 +40,44 @@ impl Fault {
 
 /// What stands between the quotes of a string.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Text<'a> {
+pub struct Text<'a> {
     raw: &'a [u8],
     escaped: bool,
 }
 
 impl<'a> Text<'a> {
     /// The string's value; None where it isn't UTF-8. Lone surrogates become U+FFFD.
-    pub(crate) fn decode(self) -> Option<Cow<'a, str>> {
+    pub fn decode(self) -> Option<Cow<'a, str>> {
         let text = std::str::from_utf8(self.raw).ok()?;
         Some(if self.escaped { Cow::Owned(unescape(text)) } else { Cow::Borrowed(text) })
     }
 
     /// True if the string's value is `word`, which must be ASCII.
-    pub(crate) fn is(self, word: &str) -> bool {
+    pub fn is(self, word: &str) -> bool {
         if self.escaped { self.decode().as_deref() == Some(word) } else { self.raw == word.as_bytes() }
     }
 
     /// The bytes between the quotes, if they are the string's value as they stand.
-    pub(crate) fn plain(self) -> Option<&'a [u8]> {
+    pub fn plain(self) -> Option<&'a [u8]> {
         (!self.escaped).then_some(self.raw)
+    }
+
+    /// The bytes between the quotes as they stand, with escapes if there are any.
+    pub fn raw(self) -> &'a [u8] {
+        self.raw
     }
 }
 
 /// The value of an object's member, as far as a header needs it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Value<'a> {
+pub enum Value<'a> {
+    /// A string.
     Text(Text<'a>),
+    /// `true`.
     True,
+    /// `false`.
     False,
+    /// `null`.
     Null,
     /// The text of a number, object or array.
     Other(&'a [u8]),

@@ -14,11 +14,17 @@ use crate::scan::{Text, Value, blanks, key, plain_value, string};
 pub struct Nested<'a>(Option<&'a [u8]>);
 
 impl<'a> Nested<'a> {
-    pub(crate) fn of(value: Value<'a>) -> Self {
+    /// The field of this value.
+    pub fn of(value: Value<'a>) -> Self {
         match value {
             Value::Other(text) if matches!(text.first(), Some(b'{' | b'[')) => Self(Some(text)),
             _ => Self(None),
         }
+    }
+
+    /// A whole record, whose JSON was checked: the text of a [`RawRecord`](crate::log_file::RawRecord).
+    pub fn record(raw: &'a [u8]) -> Self {
+        Self(Some(raw))
     }
 
     /// The field's JSON, if it is an object or an array.
@@ -40,7 +46,7 @@ impl<'a> Nested<'a> {
     }
 
     /// The objects in this array; of an object, itself: some services don't wrap a single element.
-    pub(crate) fn elements(self) -> impl Iterator<Item = Self> {
+    pub fn elements(self) -> impl Iterator<Item = Self> + use<'a> {
         let json = self.0.unwrap_or_default();
         let mut walk = Walk::new(json);
         let mut itself = (!walk.in_array && !json.is_empty()).then_some(self);
@@ -57,7 +63,7 @@ impl<'a> Nested<'a> {
     }
 
     /// The members of this object.
-    pub(crate) fn members(self) -> impl Iterator<Item = (Text<'a>, Value<'a>)> {
+    pub fn members(self) -> impl Iterator<Item = (Text<'a>, Value<'a>)> + use<'a> {
         Walk::new(self.0.unwrap_or_default()).filter_map(|(name, value)| Some((name?, value)))
     }
 
