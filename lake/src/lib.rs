@@ -4,6 +4,7 @@
 //! Does not own the formats of log files (event), where bytes lie (cloud), or what is printed (cli).
 
 mod kind;
+mod rows;
 mod schema;
 
 pub use kind::Kind;

@@ -197,8 +197,7 @@ fn common() -> Vec<Column> {
 
 fn insights() -> Vec<Column> {
     let statistic = || list(members(vec![("value", DataType::Utf8), ("average", DataType::Float64)]));
-    let attribution =
-        members(vec![("attribute", DataType::Utf8), ("insight", statistic()), ("baseline", statistic())]);
+    let attribution = members(vec![("attribute", DataType::Utf8), ("insight", statistic()), ("baseline", statistic())]);
     let context = members(vec![
         ("baselineaverage", DataType::Float64),
         ("insightaverage", DataType::Float64),
