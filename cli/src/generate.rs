@@ -66,6 +66,8 @@ pub struct Plan {
     pub corrupt_share: f64,
     /// With an id some accounts deliver the way Control Tower's organization trail does; without, none.
     pub organization_id: Option<String>,
+    /// Whether signed digests stand beside the log files: one for each account, region and hour.
+    pub digests: bool,
 }
 
 /// How many records a log file holds: tiny files, fat files, and the rest log-normal around a typical size.
@@ -115,6 +117,7 @@ impl Default for Plan {
             late_share: 0.02,
             corrupt_share: 0.012,
             organization_id: Some("o-exampleorg1".to_owned()),
+            digests: true,
         }
     }
 }

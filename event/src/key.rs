@@ -14,6 +14,8 @@ use std::fmt;
 use jiff::civil::Date;
 
 pub use self::folder::{Folder, Kind, Layout};
+pub(crate) use self::folder::{Parts, is_region};
+pub(crate) use self::stamp::date;
 pub use self::stamp::{DigestStamp, Stamp};
 
 /// The key of one log file: normal, Insight, network activity or aggregated, by its folder's kind.
@@ -167,7 +169,7 @@ fn split_date(path: &str) -> Option<(&str, Date)> {
     if (year.len(), month.len(), day.len()) != (4, 2, 2) {
         return None;
     }
-    Some((path, stamp::date(year, month, day)?))
+    Some((path, date(year, month, day)?))
 }
 
 #[cfg(test)]

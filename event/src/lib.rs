@@ -5,6 +5,7 @@
 //!
 //! Record bytes are never written anew (I5): a record is a sub-slice of the log file it was read from.
 
+pub mod configuration;
 pub mod digest;
 pub mod exported;
 pub mod gzip;

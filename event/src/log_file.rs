@@ -137,6 +137,11 @@ pub enum Error {
 /// Starts reading a log file that was inflated. White space anywhere, a byte order mark, other keys beside `Records`
 /// and a second `Records` are all taken.
 pub fn read<'a>(json: &'a [u8], limits: &Limits) -> Result<Reader<'a>, Error> {
+    read_array(json, "Records", limits)
+}
+
+/// The same of a file whose records stand in a root member of another name, which must be ASCII.
+pub(crate) fn read_array<'a>(json: &'a [u8], array: &'static str, limits: &Limits) -> Result<Reader<'a>, Error> {
     let mut scanner = Scanner::new(limits.depth_max);
     let start = if json.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
     let start = blanks(json, start);
@@ -145,7 +150,7 @@ pub fn read<'a>(json: &'a [u8], limits: &Limits) -> Result<Reader<'a>, Error> {
         return Err(not_json(start, if start == json.len() { "nothing there" } else { "expected '{'" }));
     }
     let invalid_utf8 = std::str::from_utf8(json).err().map(|error| error.valid_up_to());
-    let found = next_records(&mut scanner, json, start + 1, true).map_err(|fault| match fault.kind {
+    let found = next_records(&mut scanner, json, array, start + 1, true).map_err(|fault| match fault.kind {
         FaultKind::End => not_json(fault.at, "file ends"),
         FaultKind::TooDeep => not_json(fault.at, "too deep"),
         FaultKind::Syntax(what) => not_json(fault.at, what),
@@ -154,7 +159,7 @@ pub fn read<'a>(json: &'a [u8], limits: &Limits) -> Result<Reader<'a>, Error> {
         (Root::Records(at) | Root::End(at), Some(invalid)) if invalid < at => Err(not_json(invalid, "invalid UTF-8")),
         (Root::End(_), _) => Err(Error::NoRecords),
         (Root::Records(at), _) => {
-            Ok(Reader { json, limits: *limits, scanner, at, state: State::FirstElement, invalid_utf8 })
+            Ok(Reader { json, array, limits: *limits, scanner, at, state: State::FirstElement, invalid_utf8 })
         }
     }
 }
@@ -162,6 +167,8 @@ pub fn read<'a>(json: &'a [u8], limits: &Limits) -> Result<Reader<'a>, Error> {
 /// The items of a log file, in the order of the file.
 pub struct Reader<'a> {
     json: &'a [u8],
+    /// The root's member that holds the records.
+    array: &'static str,
     limits: Limits,
     scanner: Scanner,
     at: usize,
@@ -257,7 +264,7 @@ impl<'a> Reader<'a> {
     /// Reads on behind `Records`; None if there is nothing to say.
     fn root(&mut self) -> Option<Item<'a>> {
         let start = self.at;
-        let (at, state) = match next_records(&mut self.scanner, self.json, start, false) {
+        let (at, state) = match next_records(&mut self.scanner, self.json, self.array, start, false) {
             Ok(Root::Records(at)) => (at, State::FirstElement),
             Ok(Root::End(at)) => (at, State::Done),
             Err(Fault { kind: FaultKind::End, .. }) => return Some(self.rest(start, BadReason::EndsOpen)),
@@ -315,14 +322,20 @@ impl fmt::Debug for Reader<'_> {
 
 /// What comes next in the root object.
 enum Root {
-    /// A `Records` array, whose `[` ends here.
+    /// The array of records, whose `[` ends here.
     Records(usize),
     /// The root's `}`, which ends here.
     End(usize),
 }
 
-/// Goes over members of the root up to a `Records` array or the end. `first`: at the root's `{`, not behind a member.
-fn next_records(scanner: &mut Scanner, json: &[u8], mut at: usize, mut first: bool) -> Result<Root, Fault> {
+/// Goes over members of the root up to an array of that name or the end. `first`: at the root's `{`, not behind a member.
+fn next_records(
+    scanner: &mut Scanner,
+    json: &[u8],
+    array: &str,
+    mut at: usize,
+    mut first: bool,
+) -> Result<Root, Fault> {
     loop {
         at = blanks(json, at);
         match json.get(at) {
@@ -333,7 +346,7 @@ fn next_records(scanner: &mut Scanner, json: &[u8], mut at: usize, mut first: bo
         }
         first = false;
         let (key, value_at) = key(json, at)?;
-        if key.is("Records") && json.get(value_at) == Some(&b'[') {
+        if key.is(array) && json.get(value_at) == Some(&b'[') {
             return Ok(Root::Records(value_at + 1));
         }
         at = scanner.value(json, value_at, 1)?;

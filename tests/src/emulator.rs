@@ -1,9 +1,8 @@
 //! Third-party AWS emulators for tests: installed on first use from hash-locked requirements, started on a free port of
 //! the loopback interface, and gone with the process that started them.
 //!
-//! Owns: the Python environments under `target/emulators`, the server processes, and accounts to test in. Does not own:
-//! what is tested on them. Without python3 the tests that need an emulator are skipped with a line on stderr, unless `CI`
-//! is set, where that is a failure.
+//! Owns: the server processes, and accounts to test in. Does not own: how Python programs are installed and ended
+//! ([`crate::python`]), or what is tested on them. Without python3 the tests that need an emulator are skipped.
 //!
 //! A server is shared by all tests of one process, so each test works in an account and in buckets of its own. However
 //! the process ends, even by kill -9, the server ends too: it runs under a shell that waits for its standard input to
@@ -13,22 +12,20 @@ use anyhow::{Context as _, Result, bail, ensure};
 use orgtrail_cli::port::free_port;
 use orgtrail_cloud::{Connection, CredentialSource};
 use std::fs::{self, File};
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::path::PathBuf;
+use std::process::{Child, Command, Output};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
+
+use crate::python;
 
 /// The region of every connection that doesn't name another.
 pub const REGION: &str = "us-east-1";
 
 /// How long a server may take to answer. Idle it takes a second or two.
 const START_DEADLINE: Duration = Duration::from_secs(90);
-
-/// Starts its arguments and kills them when standard input closes.
-const LEASH: &str = r#""$@" & pid=$!; cat >/dev/null; kill -9 $pid"#;
 
 /// Which emulator, and in which mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,8 +46,8 @@ impl Kind {
     /// The locked requirements. Both also hold the AWS CLI.
     fn lock(self) -> &'static str {
         match self {
-            Self::Ministack { .. } => "ministack.lock",
-            Self::Moto => "moto.lock",
+            Self::Ministack { .. } => "emulators/ministack.lock",
+            Self::Moto => "emulators/moto.lock",
         }
     }
 
@@ -210,35 +207,31 @@ impl Emulator {
     }
 
     fn start(kind: Kind) -> Option<Self> {
-        if !has_python() {
-            assert!(!in_ci(), "python3 is needed for the emulator {}, and CI is set", kind.name());
-            tell(&format!("SKIPPED: no python3, so no emulator {}: nothing of AWS is tested here", kind.name()));
+        if !python::is_there_for(&format!("emulator {}", kind.name())) {
             return None;
         }
         Some(Self::try_start(kind).unwrap_or_else(|error| panic!("start the emulator {}: {error:#}", kind.name())))
     }
 
     fn try_start(kind: Kind) -> Result<Self> {
-        let environment = install(kind)?;
+        let environment = python::install(kind.lock())?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
         let port = address.port().to_string();
         let log_path = environment.with_file_name(format!("{}-{port}.log", kind.name()));
         let log = File::create(&log_path)?;
-        let mut command = Command::new("sh");
-        command.args(["-c", LEASH, "sh"]);
+        let program = if kind == Kind::Moto { "bin/moto_server" } else { "bin/ministack" };
+        let mut command = python::leashed(&environment.join(program));
         match kind {
             Kind::Ministack { auth } => command
-                .arg(environment.join("bin/ministack"))
                 .env("BIND_HOST", "127.0.0.1")
                 .env("GATEWAY_PORT", &port)
                 .env("AUTH", auth.to_string())
                 .env("LOG_LEVEL", "WARNING")
                 // It would listen on every interface.
                 .env("IOT_MTLS_ENABLED", "false"),
-            Kind::Moto => command
-                .arg(environment.join("bin/moto_server"))
-                .args(["-H", "127.0.0.1", "-p", &port])
-                .env("MOTO_S3_ALLOW_CROSSACCOUNT_ACCESS", "false"),
+            Kind::Moto => {
+                command.args(["-H", "127.0.0.1", "-p", &port]).env("MOTO_S3_ALLOW_CROSSACCOUNT_ACCESS", "false")
+            }
         };
         // They would change who the emulator thinks its callers are.
         for name in
@@ -246,7 +239,7 @@ impl Emulator {
         {
             command.env_remove(name);
         }
-        let leash = command.stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log).spawn()?;
+        let leash = command.stdout(log.try_clone()?).stderr(log).spawn()?;
         let emulator = Self { kind, address, environment, leash };
         let begun = Instant::now();
         while !answers(address, kind.health()) {
@@ -263,7 +256,7 @@ impl Emulator {
 impl Drop for Emulator {
     fn drop(&mut self) {
         if let Err(error) = self.leash.wait() {
-            tell(&format!("wait for the emulator {}: {error}", self.kind.name()));
+            python::tell(&format!("wait for the emulator {}: {error}", self.kind.name()));
         }
     }
 }
@@ -271,57 +264,6 @@ impl Drop for Emulator {
 /// A bucket name nobody else uses.
 pub fn bucket_name() -> String {
     format!("orgtrail-{:016x}", rand::random::<u64>())
-}
-
-/// The Python environment of these requirements, made on first use. Other processes wait while one makes it.
-fn install(kind: Kind) -> Result<PathBuf> {
-    let lock_file = Path::new(env!("CARGO_MANIFEST_DIR")).join("emulators").join(kind.lock());
-    let requirements = fs::read(&lock_file).with_context(|| format!("read {}", lock_file.display()))?;
-    let mut hash = DefaultHasher::new();
-    requirements.hash(&mut hash);
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/emulators");
-    fs::create_dir_all(&folder)?;
-    let environment = folder.canonicalize()?.join(format!("{:016x}", hash.finish()));
-    let guard = File::create(environment.with_extension("guard"))?;
-    guard.lock()?;
-    let complete = environment.join("complete");
-    if complete.exists() {
-        return Ok(environment);
-    }
-    tell(&format!("installing {} into {} (once, about a minute)", kind.lock(), environment.display()));
-    if environment.exists() {
-        fs::remove_dir_all(&environment)?;
-    }
-    run(Command::new("python3").args(["-m", "venv"]).arg(&environment))?;
-    let mut pip = Command::new(environment.join("bin/python"));
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "-r"])
-        .arg(&lock_file);
-    run(&mut pip)?;
-    File::create(&complete)?.write_all(&requirements)?;
-    Ok(environment)
-}
-
-/// Writes past the test runner, which shows what a test prints only when it fails.
-fn tell(line: &str) {
-    // Without a standard error there is nobody to tell.
-    drop(writeln!(std::io::stderr(), "{line}"));
-}
-
-fn run(command: &mut Command) -> Result<()> {
-    let output = command.stdin(Stdio::null()).output().with_context(|| format!("run {command:?}"))?;
-    let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    ensure!(output.status.success(), "{command:?}: {}\n{said}\n{errors}", output.status);
-    Ok(())
-}
-
-fn has_python() -> bool {
-    let version = Command::new("python3").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-    version.is_ok_and(|status| status.success())
-}
-
-#[allow(clippy::disallowed_methods, reason = "whether this is a build server is no setting of the product")]
-fn in_ci() -> bool {
-    std::env::var_os("CI").is_some()
 }
 
 /// Does the server answer this path with 200?

@@ -2,9 +2,11 @@
 
 pub mod authority;
 pub mod emulator;
+pub mod engines;
 pub mod event_history;
 pub mod fault_proxy;
 pub mod process;
+mod python;
 pub mod served_bucket;
 pub mod signed_trail;
 pub mod site;

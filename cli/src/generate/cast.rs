@@ -9,6 +9,8 @@ use super::time;
 pub(super) struct Account {
     /// Twelve digits; may begin with zero.
     pub id: String,
+    /// Unix seconds; days are counted from it.
+    start: i64,
     users: Vec<Identity>,
     people: Vec<Identity>,
     roles: Vec<Identity>,
@@ -23,6 +25,38 @@ pub(super) struct Identity {
     pub json: String,
     pub ip: String,
     pub agent: String,
+    /// Where in `json` the session's access key and creation date begin, for those that have a session.
+    session: Option<(usize, usize)>,
+}
+
+const KEY: &str = r#""accessKeyId":"ASIA"#;
+const CREATED: &str = r#""creationDate":""#;
+const DAY: i64 = 86_400;
+
+impl Identity {
+    fn new(json: String, ip: String, agent: &str) -> Self {
+        let behind = |mark: &str| json.find(mark).map(|at| at + mark.len());
+        let session = behind(KEY).zip(behind(CREATED));
+        Self { json, ip, agent: agent.to_owned(), session }
+    }
+
+    /// Writes `json` as it is on this day after the account's start: a session lasts a day, then the same caller has
+    /// another access key.
+    pub(super) fn write(&self, account: &Account, time: i64, out: &mut Vec<u8>) {
+        let day = (time - account.start).div_euclid(DAY);
+        let (Some((key, created)), 1..) = (self.session, day) else {
+            return out.extend_from_slice(self.json.as_bytes());
+        };
+        let json = self.json.as_bytes();
+        let (key_end, began) = (key + 16, account.start + day * DAY);
+        let mut random = Random::new(day.unsigned_abs(), &self.json[key..key_end]);
+        out.extend_from_slice(&json[..key]);
+        random.text(Alphabet::Base32, 16, out);
+        out.extend_from_slice(&json[key_end..created]);
+        let date = session(began, &mut random);
+        out.extend_from_slice(date.as_bytes());
+        out.extend_from_slice(&json[created + date.len()..]);
+    }
 }
 
 /// The kinds of callers a template can ask for.
@@ -150,6 +184,7 @@ impl Account {
         let random = &mut random;
         Self {
             id: id.to_owned(),
+            start,
             users: (0..6).map(|_| user(id, random)).collect(),
             people: (0..16).map(|_| person(id, start, random)).collect(),
             roles: (0..48).map(|_| role(id, start, random)).collect(),
@@ -231,13 +266,10 @@ fn user(account: &str, random: &mut Random) -> Identity {
     let name = *random.pick(&NAMES);
     let id = random.string(Alphabet::Base32, 17);
     let access = random.string(Alphabet::Base32, 16);
-    Identity {
-        json: format!(
-            r#"{{"type":"IAMUser","principalId":"AIDA{id}","arn":"arn:aws:iam::{account}:user/ops/{name}","accountId":"{account}","accessKeyId":"AKIA{access}","userName":"{name}""#
-        ),
-        ip: address(random),
-        agent: (*random.pick(&TOOLS)).to_owned(),
-    }
+    let json = format!(
+        r#"{{"type":"IAMUser","principalId":"AIDA{id}","arn":"arn:aws:iam::{account}:user/ops/{name}","accountId":"{account}","accessKeyId":"AKIA{access}","userName":"{name}""#
+    );
+    Identity::new(json, address(random), random.pick::<&str>(&TOOLS))
 }
 
 fn assumed(
@@ -263,11 +295,8 @@ fn person(account: &str, start: i64, random: &mut Random) -> Identity {
     let name = format!("{}@example.com", random.pick(&NAMES));
     let path = "aws-reserved/sso.amazonaws.com/";
     let mfa = random.chance(0.3);
-    Identity {
-        json: assumed(account, &role, path, &name, start, mfa, random),
-        ip: address(random),
-        agent: (*random.pick(&BROWSERS)).to_owned(),
-    }
+    let json = assumed(account, &role, path, &name, start, mfa, random);
+    Identity::new(json, address(random), random.pick::<&str>(&BROWSERS))
 }
 
 fn role(account: &str, start: i64, random: &mut Random) -> Identity {
@@ -283,31 +312,25 @@ fn role(account: &str, start: i64, random: &mut Random) -> Identity {
         json.truncate(json.len() - 1);
         json.push_str(r#","ec2RoleDelivery":"2.0"}"#);
     }
-    Identity { json, ip: address(random), agent: (*random.pick(&TOOLS)).to_owned() }
+    Identity::new(json, address(random), random.pick::<&str>(&TOOLS))
 }
 
 fn root(account: &str, start: i64, random: &mut Random) -> Identity {
     let access = random.string(Alphabet::Base32, 16);
     let created = session(start, random);
-    Identity {
-        // Empty objects in place of absent ones, as older services write them.
-        json: format!(
-            r#"{{"type":"Root","principalId":"{account}","arn":"arn:aws:iam::{account}:root","accountId":"{account}","accessKeyId":"ASIA{access}","sessionContext":{{"sessionIssuer":{{}},"webIdFederationData":{{}},"attributes":{{"creationDate":"{created}","mfaAuthenticated":"true"}}}}"#
-        ),
-        ip: address(random),
-        agent: BROWSERS[0].to_owned(),
-    }
+    // Empty objects in place of absent ones, as older services write them.
+    let json = format!(
+        r#"{{"type":"Root","principalId":"{account}","arn":"arn:aws:iam::{account}:root","accountId":"{account}","accessKeyId":"ASIA{access}","sessionContext":{{"sessionIssuer":{{}},"webIdFederationData":{{}},"attributes":{{"creationDate":"{created}","mfaAuthenticated":"true"}}}}"#
+    );
+    Identity::new(json, address(random), BROWSERS[0])
 }
 
 fn stranger(random: &mut Random) -> Identity {
     let id = random.string(Alphabet::Base32, 17);
     let account = *random.pick(&["222233334444", "333344445555", "888899990000"]);
     let team = *random.pick(&TEAMS);
-    Identity {
-        json: format!(r#"{{"type":"AWSAccount","principalId":"AROA{id}:{team}-partner","accountId":"{account}""#),
-        ip: address(random),
-        agent: (*random.pick(&TOOLS)).to_owned(),
-    }
+    let json = format!(r#"{{"type":"AWSAccount","principalId":"AROA{id}:{team}-partner","accountId":"{account}""#);
+    Identity::new(json, address(random), random.pick::<&str>(&TOOLS))
 }
 
 #[cfg(test)]
@@ -322,5 +345,28 @@ mod tests {
             assert!(!account.pools[place].is_empty());
         }
         assert!(account.pool(Pool::Instance, &mut Random::new(1, "")).starts_with("i-0"));
+    }
+
+    #[test]
+    fn a_session_has_another_key_the_day_after() {
+        let start = 1_772_365_500;
+        let account = Account::new("001122334455", 1, start);
+        let written = |identity: &Identity, time| {
+            let mut out = Vec::new();
+            identity.write(&account, time, &mut out);
+            String::from_utf8(out).expect("an identity is text")
+        };
+        let (role, user) = (&account.roles[0], &account.users[0]);
+        for time in [start - 600, start, start + DAY - 1] {
+            assert_eq!(written(role, time), role.json);
+        }
+        let (second, third) = (written(role, start + DAY), written(role, start + 2 * DAY));
+        assert_eq!(second, written(role, start + 2 * DAY - 1));
+        assert!(second != third && second != role.json, "{second}");
+        assert_eq!(second.len(), role.json.len());
+        let (key, created) = role.session.expect("a role has sessions");
+        assert_eq!((&second[..key], &second[key + 16..created]), (&role.json[..key], &role.json[key + 16..created]));
+        assert_eq!(&second[created..created + 8], "2026-03-");
+        assert_eq!(written(user, start + DAY), user.json);
     }
 }

@@ -114,9 +114,10 @@ fn public_key() -> io::Result<PublicKey> {
     PublicKey::from_der(key_pair()?.public_key().as_ref()).map_err(io::Error::other)
 }
 
-/// Hours since 1970 in which something may be delivered.
-fn hours(plan: &Plan) -> std::ops::RangeInclusive<i64> {
-    plan.first_stamp().div_euclid(HOUR)..=plan.last_stamp().div_euclid(HOUR)
+/// Hours since 1970 in which something may be delivered, for which there are digests.
+fn hours(plan: &Plan) -> std::ops::Range<i64> {
+    let first = plan.first_stamp().div_euclid(HOUR);
+    if plan.digests { first..plan.last_stamp().div_euclid(HOUR) + 1 } else { first..first }
 }
 
 fn digest(

@@ -173,6 +173,9 @@ impl Run<'_> {
 
     /// Has the file listed in its hour's digest.
     fn vouch(&mut self, job: &Job, region: &str, key: &str, json: &[u8]) {
+        if !self.plan.digests {
+            return;
+        }
         let bucket = &self.organization.source(job.account).bucket;
         let region = self.plan.regions.iter().position(|name| name == region).unwrap_or(job.region);
         self.digests.add((job.account, region), job.delivered, bucket, key, json);

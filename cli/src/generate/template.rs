@@ -93,7 +93,7 @@ impl Template {
                 }
                 Slot::Who(class) => {
                     let identity = scene.account.identity(*class, random);
-                    out.extend_from_slice(identity.json.as_bytes());
+                    identity.write(scene.account, scene.time, out);
                     caller = Some(identity);
                 }
                 Slot::Ip => out.extend_from_slice(caller.map_or("198.51.100.1", |who| &who.ip).as_bytes()),

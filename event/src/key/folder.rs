@@ -94,17 +94,14 @@ pub struct Folder {
 impl Folder {
     /// The key prefix that all the folder's objects share, with a slash at its end.
     pub fn path(&self) -> String {
-        let slash = |part: &str| if part.is_empty() { "" } else { "/" };
-        let organization = self.organization_id.as_deref().unwrap_or_default();
-        format!(
-            "{prefix}{0}AWSLogs/{organization}{1}{account}/{kind}/{region}/",
-            slash(&self.prefix),
-            slash(organization),
-            prefix = self.prefix,
-            account = self.account,
-            kind = self.kind.folder(),
-            region = self.region,
-        )
+        Parts {
+            prefix: &self.prefix,
+            organization_id: self.organization_id.as_deref(),
+            account: &self.account,
+            kind: self.kind.folder(),
+            region: &self.region,
+        }
+        .path()
     }
 
     /// The key prefix of one day's objects, with a slash at its end.
@@ -125,29 +122,56 @@ impl Folder {
     /// Reads a path down to the region, with or without a slash at its end. Read from the right, as a prefix may hold
     /// anything, `AWSLogs` included.
     pub fn parse(path: &str) -> Option<Self> {
+        let parts = Parts::split(path)?;
+        Some(Self {
+            prefix: parts.prefix.to_owned(),
+            organization_id: parts.organization_id.map(str::to_owned),
+            account: parts.account.to_owned(),
+            kind: Kind::from_folder(parts.kind)?,
+            region: parts.region.to_owned(),
+        })
+    }
+}
+
+/// A path down to the region, in its parts: the services that deliver below `AWSLogs` with a folder for each region share
+/// it.
+pub(crate) struct Parts<'a> {
+    pub(crate) prefix: &'a str,
+    pub(crate) organization_id: Option<&'a str>,
+    pub(crate) account: &'a str,
+    /// The folder between account and region, whatever it is called.
+    pub(crate) kind: &'a str,
+    pub(crate) region: &'a str,
+}
+
+impl<'a> Parts<'a> {
+    /// Takes a path apart, with or without a slash at its end.
+    pub(crate) fn split(path: &'a str) -> Option<Self> {
         let path = path.strip_suffix('/').unwrap_or(path);
         let (path, region) = path.rsplit_once('/')?;
         let (path, kind) = path.rsplit_once('/')?;
         let (path, account) = path.rsplit_once('/')?;
-        let kind = Kind::from_folder(kind)?;
         if !is_account(account) || !is_region(region) {
             return None;
         }
         let (path, organization_id) = match path.rsplit_once('/') {
-            Some((above, id)) if is_organization_id(id) => (above, Some(id.to_owned())),
+            Some((above, id)) if is_organization_id(id) => (above, Some(id)),
             _ => (path, None),
         };
         let prefix = match path.strip_suffix("AWSLogs")? {
             "" => "",
             above => above.strip_suffix('/').filter(|prefix| !prefix.is_empty())?,
         };
-        Some(Self {
-            prefix: prefix.to_owned(),
-            organization_id,
-            account: account.to_owned(),
-            kind,
-            region: region.to_owned(),
-        })
+        Some(Self { prefix, organization_id, account, kind, region })
+    }
+
+    /// Puts it together again, with a slash at its end.
+    pub(crate) fn path(&self) -> String {
+        let slash = |part: &str| if part.is_empty() { "" } else { "/" };
+        let Self { prefix, account, kind, region, .. } = self;
+        let organization = self.organization_id.unwrap_or_default();
+        let (above, below) = (slash(prefix), slash(organization));
+        format!("{prefix}{above}AWSLogs/{organization}{below}{account}/{kind}/{region}/")
     }
 }
 
@@ -156,7 +180,7 @@ fn is_account(text: &str) -> bool {
 }
 
 /// Any word of lower-case letters, digits and `-`: new regions and other partitions come without notice.
-pub(super) fn is_region(text: &str) -> bool {
+pub(crate) fn is_region(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 

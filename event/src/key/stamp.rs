@@ -64,7 +64,7 @@ impl DigestStamp {
         unix_seconds(self.0)
     }
 
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let date = take_date(text.as_bytes())?;
         let text = text.get(8..)?.strip_prefix('T')?.strip_suffix('Z')?;
         if text.len() != 6 {
@@ -85,7 +85,7 @@ impl fmt::Display for DigestStamp {
 }
 
 /// The date of three runs of digits, if there is such a day.
-pub(super) fn date(year: &str, month: &str, day: &str) -> Option<Date> {
+pub(crate) fn date(year: &str, month: &str, day: &str) -> Option<Date> {
     if !year.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
