@@ -26,6 +26,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Objects and common prefixes on a page of a listing. S3 gives the same number.
@@ -138,6 +139,13 @@ pub trait ObjectStore: Send + Sync + Debug {
             objects.push(self.get(key, bytes_max).await.map(|object| object.bytes));
         }
         objects
+    }
+
+    /// The bytes of a part of an object; fewer where the object ends before the part does. `start` lies inside the object.
+    async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, Error> {
+        let bytes = self.get(key, u64::MAX).await?.bytes;
+        let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+        Ok(bytes.slice(at(range.start)..at(range.end).max(at(range.start))))
     }
 
     /// What a listing would tell about one object.

@@ -3,9 +3,25 @@
 //! Owns everything between a trail's delivered objects and an analyst's answer: columns, tables, imports, retention, queries.
 //! Does not own the formats of log files (event), where bytes lie (cloud), or what is printed (cli).
 
+mod app;
+mod config;
+mod error;
+mod event_data_store;
+mod import;
+mod keeper;
 mod kind;
+mod maintain;
+mod metrics;
 mod rows;
+mod scan;
 mod schema;
+mod store;
+mod table;
+mod write;
 
+pub use app::{App, Progress};
+pub use config::Config;
+pub use error::Error;
+pub use import::ImportedNow;
 pub use kind::Kind;
 pub use schema::{Column, columns};

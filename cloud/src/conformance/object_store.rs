@@ -16,6 +16,7 @@ pub async fn all(store: &dyn ObjectStore) {
     bytes_and_metadata_come_back_as_stored(store).await;
     an_empty_object_is_an_object(store).await;
     get_is_bounded(store).await;
+    parts_are_read(store).await;
     absent_objects_are_not_found(store).await;
     overwriting_replaces_the_whole_object(store).await;
     if_absent_has_one_winner(store).await;
@@ -183,6 +184,15 @@ pub async fn get_is_bounded(store: &dyn ObjectStore) {
     let error = store.get("bound/ten", 9).await.unwrap_err();
     assert_eq!(error.kind(), &ErrorKind::TooLarge { bytes_max: 9 });
     assert_eq!(error.disposition(), Disposition::Reject);
+}
+
+/// Also one that ends behind the object's end.
+pub async fn parts_are_read(store: &dyn ObjectStore) {
+    put(store, "part/ten", b"0123456789").await;
+    for (range, part) in [(0..4, "0123"), (3..10, "3456789"), (8..20, "89"), (5..5, "")] {
+        assert_eq!(store.get_range("part/ten", range.clone()).await.unwrap(), part, "{range:?}");
+    }
+    assert_eq!(store.get_range("part/none", 0..1).await.unwrap_err().kind(), &ErrorKind::NotFound);
 }
 
 /// Also below a key that is an object, and for what is only the beginning of keys.

@@ -21,7 +21,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -136,6 +137,17 @@ impl ObjectStore for LocalStore {
             let why = stopped.to_string();
             keys.iter().map(|key| Err(self.stopped(key).detail(&why))).collect()
         })
+    }
+
+    async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, Error> {
+        self.blocking("get", key, move |path, _| {
+            let mut file = File::open(path)?;
+            file.seek(io::SeekFrom::Start(range.start))?;
+            let mut bytes = Vec::new();
+            file.take(range.end.saturating_sub(range.start)).read_to_end(&mut bytes)?;
+            Ok(Bytes::from(bytes))
+        })
+        .await
     }
 
     async fn head(&self, key: &str) -> Result<ObjectMeta, Error> {

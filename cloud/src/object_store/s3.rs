@@ -29,6 +29,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::{Bytes, BytesMut};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::Duration;
 use tokio::sync::OnceCell;
 
@@ -165,10 +166,17 @@ impl S3Store {
     }
 
     /// One GET and its body. The second part of an error says whether the body failed, which the SDK does not retry.
-    async fn get_once(&self, client: &Client, key: &str, bytes_max: u64) -> Result<Object, (Error, bool)> {
+    async fn get_once(
+        &self,
+        client: &Client,
+        key: &str,
+        range: Option<&str>,
+        bytes_max: u64,
+    ) -> Result<Object, (Error, bool)> {
         let subject = || self.location.object(key);
         let too_large = || (Error::new(ErrorKind::TooLarge { bytes_max }, "get", subject()), false);
-        let answer = client.get_object().bucket(&self.bucket).key(self.key(key)).send().await;
+        let request = client.get_object().bucket(&self.bucket).key(self.key(key));
+        let answer = request.set_range(range.map(str::to_owned)).send().await;
         let mut answer = answer.map_err(|error| (classify::sdk("get", subject(), error), false))?;
         let announced = answer.content_length.and_then(|len| u64::try_from(len).ok()).unwrap_or_default();
         if announced > bytes_max {
@@ -262,13 +270,26 @@ impl ObjectStore for S3Store {
         }
         loop {
             attempt += 1;
-            match self.get_once(client, key, bytes_max).await {
+            match self.get_once(client, key, None, bytes_max).await {
                 Ok(object) => return Ok(object),
-                Err((error, true)) if attempt < READ_ATTEMPTS => {
-                    let pause = READ_PAUSE.mul_f64(f64::from(1 << (attempt - 1)) * rand::random_range(0.5..=1.0));
-                    tracing::warn!(%error, attempt, "an object's body failed and is read again");
-                    tokio::time::sleep(pause).await;
-                }
+                Err((error, true)) if attempt < READ_ATTEMPTS => read_again(&error, attempt).await,
+                Err((error, _)) => return Err(error),
+            }
+        }
+    }
+
+    async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, Error> {
+        if range.is_empty() {
+            return Ok(Bytes::new());
+        }
+        let client = self.client().await?;
+        let bytes = format!("bytes={}-{}", range.start, range.end - 1);
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            match self.get_once(client, key, Some(&bytes), range.end - range.start).await {
+                Ok(object) => return Ok(object.bytes),
+                Err((error, true)) if attempt < READ_ATTEMPTS => read_again(&error, attempt).await,
                 Err((error, _)) => return Err(error),
             }
         }
@@ -319,6 +340,13 @@ impl ObjectStore for S3Store {
             _ => Ok(()),
         }
     }
+}
+
+/// The pause before another attempt at a body that failed.
+async fn read_again(error: &Error, attempt: u32) {
+    let pause = READ_PAUSE.mul_f64(f64::from(1 << (attempt - 1)) * rand::random_range(0.5..=1.0));
+    tracing::warn!(%error, attempt, "an object's body failed and is read again");
+    tokio::time::sleep(pause).await;
 }
 
 fn object(key: &str, answer: GetObjectOutput, bytes: Bytes) -> Object {

@@ -62,7 +62,7 @@ fn records_of_one_shape_share_their_template() {
     let batch = rows(Kind::Events, &[RECORD, &other]);
     let templates = batch.column_by_name("eventtemplate").unwrap().as_string::<i32>();
     assert_eq!(templates.value(0), templates.value(1));
-    assert!(templates.value(0).len() < RECORD.len() * 2 / 3, "{}", templates.value(0));
+    assert!(!templates.value(0).contains("Object\"") && !templates.value(0).contains("ASIA"), "{}", templates.value(0));
     assert_eq!(texts(Kind::Events, &batch), [Some(RECORD.to_owned()), Some(other)]);
 }
 

@@ -1,0 +1,1 @@
+//! Compaction loses nothing, and retention takes what is due and nothing else.

@@ -1,0 +1,164 @@
+//! A table as queries see it: which files a question is about, and how they are read.
+//!
+//! Owns leaving files out by their partition and statistics, and the plan that reads the rest. Everything inside a file
+//! (row groups, pages, bloom filters, late columns) is the Parquet reader's. A scan reads the files of one commit to its
+//! end, whatever is committed meanwhile; files that are taken out of the table stay for the vacuum's grace period.
+
+mod event_json;
+mod files;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::stats::Precision;
+use datafusion::common::{DFSchema, ScalarValue, Statistics};
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::datasource::table_schema::TableSchema;
+use datafusion::datasource::{TableType, ViewTable, provider_as_source};
+use datafusion::error::Result;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{Expr, LogicalPlanBuilder, TableProviderFilterPushDown, col};
+use datafusion::physical_optimizer::pruning::PruningPredicate;
+use datafusion::physical_plan::ExecutionPlan;
+use deltalake_core::kernel::Add;
+use object_store::ObjectStore;
+
+use self::event_json::event_json;
+pub(crate) use self::files::rows;
+use self::files::{Files, partition_value};
+use crate::error::Error;
+use crate::kind::Kind;
+use crate::schema::{EVENT_DAY, EVENT_JSON, EVENT_TEMPLATE, SOURCE_OBJECT};
+use crate::store::Store;
+use crate::table::Table;
+
+/// The files of a table as of one commit.
+#[derive(Debug)]
+pub(crate) struct Scan {
+    name: String,
+    store: Arc<Store>,
+    /// Columns in files, then the partition's.
+    schema: SchemaRef,
+    columns: TableSchema,
+    files: Vec<Add>,
+}
+
+impl Scan {
+    /// What is in the table as of its last refresh.
+    pub(crate) fn new(table: &Table) -> Result<Self, Error> {
+        Self::of(table, table.files()?)
+    }
+
+    /// Some of its files.
+    pub(crate) fn of(table: &Table, files: Vec<Add>) -> Result<Self, Error> {
+        let all = table.schema()?;
+        let is_partition = |field: &&Arc<Field>| table.partition().contains(field.name());
+        let in_files: Vec<_> = all.fields().iter().filter(|field| !is_partition(field)).cloned().collect();
+        let partition: Vec<_> = all.fields().iter().filter(is_partition).cloned().collect();
+        let columns = TableSchema::new(Arc::new(Schema::new(in_files)), partition);
+        let schema = Arc::clone(columns.table_schema());
+        Ok(Self { name: table.name().to_owned(), store: table.store(), schema, columns, files })
+    }
+
+    /// The events of an event data store, with `eventjson`.
+    pub(crate) fn events(table: &Table, kind: Kind) -> Result<Arc<dyn TableProvider>, Error> {
+        let scan = Arc::new(Self::new(table)?);
+        let failed = |source| Error::Read { table: table.name().to_owned(), source: Box::new(source) };
+        let own = [SOURCE_OBJECT, EVENT_TEMPLATE, EVENT_DAY];
+        let columns = scan.schema.fields().iter().map(|field| field.name().as_str()).filter(|name| !own.contains(name));
+        let columns: Vec<_> = columns.map(quoted).collect();
+        let text = event_json(kind, columns.clone()).alias(EVENT_JSON);
+        let shown = columns.into_iter().chain([text]).chain(own.map(quoted));
+        let source = provider_as_source(scan);
+        let plan = LogicalPlanBuilder::scan(table.name(), source, None).and_then(|plan| plan.project(shown));
+        let plan = plan.and_then(LogicalPlanBuilder::build).map_err(failed)?;
+        Ok(Arc::new(ViewTable::new(plan, None)))
+    }
+
+    /// The files that may hold rows for these filters.
+    fn wanted(&self, state: &dyn Session, filters: &[Expr]) -> Result<Vec<&Add>> {
+        let Some(filter) = conjunction(filters.to_vec()) else { return Ok(self.files.iter().collect()) };
+        let schema = DFSchema::try_from(Arc::clone(&self.schema))?;
+        let filter = state.create_physical_expr(filter, &schema)?;
+        let Ok(pruning) = PruningPredicate::try_new(filter, Arc::clone(&self.schema)) else {
+            return Ok(self.files.iter().collect());
+        };
+        let kept = pruning.prune(&Files::new(&self.files, &self.schema))?;
+        Ok(self.files.iter().zip(kept).filter_map(|(file, kept)| kept.then_some(file)).collect())
+    }
+
+    fn partitioned_file(&self, add: &Add) -> Result<PartitionedFile> {
+        let path = object_store::path::Path::from_url_path(&add.path).map_err(object_store::Error::from)?;
+        let mut file = PartitionedFile::new(String::new(), u64::try_from(add.size).unwrap_or_default());
+        file.object_meta.location = path;
+        let partition = self.columns.table_partition_cols().iter();
+        let values = partition.map(|field| partition_value(add, field)).collect::<Result<Vec<ScalarValue>>>()?;
+        let mut statistics = Statistics::new_unknown(&self.schema);
+        if let Some(rows) = rows(add) {
+            statistics.num_rows = Precision::Exact(rows);
+        }
+        statistics.total_byte_size = Precision::Inexact(usize::try_from(add.size).unwrap_or_default());
+        Ok(file.with_partition_values(values).with_statistics(Arc::new(statistics)))
+    }
+}
+
+/// A column by its name as it stands.
+fn quoted(name: &str) -> Expr {
+    col(datafusion::common::Column::new_unqualified(name))
+}
+
+#[async_trait]
+impl TableProvider for Scan {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        // Files are left out by them here; the reader gets them from the plan, and takes over what it can.
+        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let address = address(&self.name)?;
+        state.runtime_env().register_object_store(address.as_ref(), Arc::clone(&self.store) as Arc<dyn ObjectStore>);
+        let wanted = self.wanted(state, filters)?;
+        let files = wanted.into_iter().map(|add| self.partitioned_file(add)).collect::<Result<Vec<_>>>()?;
+        let rows = files.iter().try_fold(0_usize, |sum, file| match file.statistics.as_ref()?.num_rows {
+            Precision::Exact(rows) => Some(sum + rows),
+            _ => None,
+        });
+        let mut statistics = Statistics::new_unknown(&self.schema);
+        statistics.num_rows = rows.map_or(Precision::Absent, Precision::Exact);
+        let groups = FileGroup::new(files).split_files(state.config().target_partitions());
+        let source =
+            ParquetSource::new(self.columns.clone()).with_table_parquet_options(state.table_options().parquet.clone());
+        let config = FileScanConfigBuilder::new(address, Arc::new(source))
+            .with_file_groups(groups)
+            .with_statistics(statistics)
+            .with_projection_indices(projection.cloned())?
+            .with_limit(limit)
+            .build();
+        Ok(DataSourceExec::from_data_source(config))
+    }
+}
+
+/// What the engine calls the place of an event data store.
+fn address(name: &str) -> Result<ObjectStoreUrl> {
+    let host: String = name.bytes().map(|byte| format!("{byte:02x}")).collect();
+    ObjectStoreUrl::parse(format!("orgtrail://{host}"))
+}
