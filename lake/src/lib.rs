@@ -4,6 +4,7 @@
 //! Does not own the formats of log files (event), where bytes lie (cloud), or what is printed (cli).
 
 mod app;
+pub mod athena;
 mod config;
 mod error;
 mod event_data_store;

@@ -6,6 +6,7 @@
 
 mod cell;
 mod columns;
+mod configuration;
 mod leaf;
 mod mapping;
 mod read;
@@ -23,6 +24,7 @@ use arrow::error::ArrowError;
 
 use self::cell::Cell;
 use self::columns::Column;
+use self::configuration::Completion;
 use self::mapping::Mapping;
 use self::read::Reader;
 use self::restore::{Filling, write_text};
@@ -39,6 +41,8 @@ const DAY: i64 = 86_400;
 pub(crate) struct Rows {
     schema: SchemaRef,
     mapping: Mapping,
+    /// For records that lack what all events have.
+    completion: Option<Completion>,
     columns: Vec<Column>,
     template: Template,
     text: Vec<u8>,
@@ -52,7 +56,9 @@ impl Rows {
         let schema = schema::schema(kind);
         let columns = schema.fields().iter().map(|field| Column::new(field.data_type())).collect();
         let (template, text) = (Template::default(), Vec::new());
-        Self { schema, mapping: Mapping::new(kind), columns, template, text, len: 0, bytes: 0 }
+        let mapping = Mapping::new(kind);
+        let completion = (kind == Kind::ConfigurationItem).then(|| Completion::new(&mapping));
+        Self { schema, mapping, completion, columns, template, text, len: 0, bytes: 0 }
     }
 
     /// How many rows there are.
@@ -73,6 +79,9 @@ impl Rows {
         let mut row = Reader { raw, leaves: &mapping.leaves, template }.row(&mapping.root);
         if !is_restored(template.finish(raw), raw, &row, mapping, text) {
             template.verbatim();
+        }
+        if let Some(completion) = &self.completion {
+            completion.complete(&mut row);
         }
         let day = match row.get(&mapping.event_time, None) {
             Some(Cell::Time(seconds)) => seconds.div_euclid(DAY) as i32,

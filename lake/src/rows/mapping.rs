@@ -82,12 +82,14 @@ const INSIGHT: [(&str, &str); 10] = [
 ];
 
 /// Members of AWS Config's configuration items that Lake calls otherwise, or has twice.
-const CONFIGURATION_ITEM: [(&str, &str); 8] = [
+const CONFIGURATION_ITEM: [(&str, &str); 10] = [
     ("configurationitemcapturetime", "eventdata.configurationitemcapturetime"),
     ("configurationitemcapturetime", "eventtime"),
     ("configurationstateid", "eventdata.configurationitemstateid"),
     ("awsaccountid", "eventdata.accountid"),
     ("awsaccountid", "recipientaccountid"),
+    ("accountid", "eventdata.accountid"),
+    ("accountid", "recipientaccountid"),
     ("awsregion", "eventdata.awsregion"),
     ("awsregion", "awsregion"),
     ("availabilityzone", "eventdata.availabilityzone"),
