@@ -163,7 +163,7 @@ async fn gather(arguments: &Arguments, prices: &Prices) -> anyhow::Result<Gather
                 });
                 gathered.selected.extend(with_config);
             }
-            Content::Console(_) => {}
+            Content::Console(_) | Content::Lake(_) => {}
         }
     }
     if aggregators == 0 {

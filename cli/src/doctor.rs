@@ -12,6 +12,7 @@ mod denial;
 mod disk;
 mod folders;
 mod history;
+mod lake;
 mod link;
 mod log_group;
 mod machine;
@@ -215,6 +216,7 @@ fn jobs<'a>(file: &'a File, context: &'a Context) -> Vec<Job<'a>> {
                 jobs.push(Box::pin(console::trail(trail)));
             }
         }
+        Content::Lake(config) => jobs.push(Box::pin(lake::places(config))),
     }
     jobs
 }

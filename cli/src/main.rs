@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use orgtrail_cli::{
-    backfill, completeness, config_check, cost, demo, doctor, keys, quarantine, replay, selectors, state, status, up,
-    validate_logs,
+    backfill, completeness, config_check, cost, demo, doctor, event_data_stores, keys, lake, quarantine, replay,
+    selectors, state, status, up, validate_logs,
 };
 use orgtrail_service::run::arguments;
 
@@ -50,6 +50,12 @@ enum Verb {
     Backfill(Box<backfill::Arguments>),
     /// Volume, duplicate trails, requests and what selectors would save.
     Cost(cost::Arguments),
+    /// Import what trails deliver into event data stores.
+    Lake(lake::Arguments),
+    /// What is in each event data store.
+    EventDataStores(event_data_stores::Arguments),
+    /// Delete events past retention, or say what would be deleted.
+    Retention(event_data_stores::RetentionArguments),
     /// Walk each hop for real, and name what is missing.
     Doctor(doctor::Arguments),
     /// Configuration files.
@@ -98,6 +104,9 @@ fn main() -> ExitCode {
         Verb::Replay(arguments) => replay::run(&arguments),
         Verb::Backfill(arguments) => backfill::run(&arguments),
         Verb::Cost(arguments) => cost::run(&arguments),
+        Verb::Lake(arguments) => lake::run(arguments),
+        Verb::EventDataStores(arguments) => event_data_stores::run(&arguments),
+        Verb::Retention(arguments) => event_data_stores::run_retention(&arguments),
         Verb::Doctor(arguments) => doctor::run(&arguments),
         Verb::Config(ConfigVerb::Check(arguments)) => config_check::run(arguments),
     }

@@ -14,6 +14,8 @@ pub enum Role {
     Aggregator,
     /// `orgtrail-console`
     Console,
+    /// `orgtrail lake`
+    Lake,
 }
 
 impl Role {
@@ -23,6 +25,7 @@ impl Role {
             Self::Agent => "orgtrail-agent",
             Self::Aggregator => "orgtrail-aggregator",
             Self::Console => "orgtrail-console",
+            Self::Lake => "orgtrail-lake",
         }
     }
 
@@ -30,10 +33,14 @@ impl Role {
     pub fn of(text: &str) -> Option<Self> {
         let keys: toml::Table = toml::from_str(text).ok()?;
         let has = |names: &[&str]| names.iter().any(|name| keys.contains_key(*name));
-        match (has(&["sources", "aggregator"]), has(&["trails", "agents", "listen"]), has(&["console"])) {
-            (true, false, false) => Some(Self::Agent),
-            (false, true, false) => Some(Self::Aggregator),
-            (false, false, true) => Some(Self::Console),
+        // Both aggregator and lake name trails.
+        let is_lake = has(&["event_data_stores"]);
+        let is_aggregator = has(&["agents", "listen"]) || (has(&["trails"]) && !is_lake);
+        match (has(&["sources", "aggregator"]), is_aggregator, has(&["console"]), is_lake) {
+            (true, false, false, false) => Some(Self::Agent),
+            (false, true, false, false) => Some(Self::Aggregator),
+            (false, false, true, false) => Some(Self::Console),
+            (false, false, false, true) => Some(Self::Lake),
             _ => None,
         }
     }
@@ -57,15 +64,17 @@ pub enum Content {
     Aggregator(Box<orgtrail_aggregator::Config>),
     /// For the console.
     Console(Box<orgtrail_console::Config>),
+    /// For the lake.
+    Lake(Box<orgtrail_lake::Config>),
 }
 
 impl Content {
-    /// The process's state folder; the console keeps no state.
+    /// The process's state folder; console and lake keep no state of their own.
     pub fn state_dir(&self) -> Option<&Path> {
         match self {
             Self::Agent(config) => Some(&config.state_dir),
             Self::Aggregator(config) => Some(&config.state_dir),
-            Self::Console(_) => None,
+            Self::Console(_) | Self::Lake(_) => None,
         }
     }
 
@@ -75,6 +84,7 @@ impl Content {
             Self::Agent(_) => Role::Agent,
             Self::Aggregator(_) => Role::Aggregator,
             Self::Console(_) => Role::Console,
+            Self::Lake(_) => Role::Lake,
         }
     }
 }
@@ -88,7 +98,7 @@ pub enum Problem {
     /// It is for no process that there is.
     #[error(
         "{}: for no process: an agent's file has [[sources]] and [aggregator], an aggregator's has [[trails]] and \
-         [[agents]], a console's has [console]",
+         [[agents]], a console's has [console], a lake's has [[event_data_stores]]",
         .0.display()
     )]
     NoRole(PathBuf),
@@ -101,6 +111,7 @@ pub fn load_file(path: &Path) -> anyhow::Result<Result<File, Problem>> {
         Some(Role::Agent) => parse(path, &text).map(|config| Content::Agent(Box::new(config))),
         Some(Role::Aggregator) => parse(path, &text).map(|config| Content::Aggregator(Box::new(config))),
         Some(Role::Console) => parse(path, &text).map(|config| Content::Console(Box::new(config))),
+        Some(Role::Lake) => parse(path, &text).map(|config| Content::Lake(Box::new(config))),
         // A syntax error tells more than that no role was found.
         None => match parse::<orgtrail_agent::Config>(path, &text) {
             Err(invalid) if toml::from_str::<toml::Table>(&text).is_err() => Err(invalid),
@@ -156,6 +167,8 @@ mod tests {
         assert_eq!(Role::of("[[sources]]\nlocation = \"x\""), Some(Role::Agent));
         assert_eq!(Role::of("listen = \"127.0.0.1:1\"\n[[trails]]"), Some(Role::Aggregator));
         assert_eq!(Role::of("[[console.trails]]\nname = \"x\""), Some(Role::Console));
+        assert_eq!(Role::of("[[trails]]\n[[event_data_stores]]\nname = \"x\""), Some(Role::Lake));
+        assert_eq!(Role::of("[[agents]]\n[[event_data_stores]]"), None);
         assert_eq!(Role::of("state_dir = \"x\""), None);
         assert_eq!(Role::of("[console]\n[[trails]]"), None);
         assert_eq!(Role::of("[[sources]]\n[[trails]]"), None);

@@ -87,7 +87,7 @@ pub(crate) fn report(file: &File, now: Timestamp) -> anyhow::Result<Report> {
             let status: orgtrail_aggregator::status::Status = serde_json::from_value(said)?;
             (aggregator::ledger(&status), aggregator::text(&status, now))
         }
-        Content::Console(_) => return Ok(stateless(file)),
+        Content::Console(_) | Content::Lake(_) => return Ok(stateless(file)),
     };
     // A process that should run and doesn't is worth a look, whatever it said last.
     let attention = attention || !snapshot.running;

@@ -49,6 +49,7 @@ fn log(file: &File) -> orgtrail_service::telemetry::Log {
         Content::Agent(config) => config.log.clone(),
         Content::Aggregator(config) => config.log.clone(),
         Content::Console(config) => config.log.clone(),
+        Content::Lake(config) => config.log.clone(),
     }
 }
 
@@ -57,13 +58,14 @@ fn grace(file: &File) -> Duration {
         Content::Agent(config) => config.grace_period,
         Content::Aggregator(config) => config.grace_period,
         Content::Console(config) => config.grace_period,
+        Content::Lake(config) => config.grace_period,
     }
 }
 
 /// Builds every role before the first one runs, so that a taken port or folder is told at once.
 async fn roles(files: Vec<File>, cancel: CancellationToken) -> anyhow::Result<()> {
     let mut tasks = Tasks::new(cancel.clone());
-    let (mut agents, mut aggregators, mut consoles) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut agents, mut aggregators, mut consoles, mut lakes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for file in files {
         let what = || format!("start what {} configures", file.path.display());
         match file.content {
@@ -79,6 +81,10 @@ async fn roles(files: Vec<File>, cancel: CancellationToken) -> anyhow::Result<()
                 let app = orgtrail_console::App::build(*config, clock::system(), cancel.clone());
                 consoles.push(app.await.with_context(what)?);
             }
+            Content::Lake(config) => {
+                let app = orgtrail_lake::App::build(*config, clock::system(), cancel.clone());
+                lakes.push(app.await.with_context(what)?);
+            }
         }
     }
     for aggregator in aggregators {
@@ -86,6 +92,9 @@ async fn roles(files: Vec<File>, cancel: CancellationToken) -> anyhow::Result<()
     }
     for console in consoles {
         tasks.spawn("console", console.run());
+    }
+    for lake in lakes {
+        tasks.spawn("lake", lake.run());
     }
     for agent in agents {
         let cancel = cancel.clone();

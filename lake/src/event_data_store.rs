@@ -166,24 +166,43 @@ pub(crate) struct Tables {
 
 impl Tables {
     /// Opens an event data store's tables, and makes them where there are none.
-    pub(crate) async fn open(config: &Config) -> Result<Self, Error> {
-        let location = config.location.clone().unwrap_or(Location::EventHistory { of: config.name.clone() });
-        let store = open_store(&location, &config.connection).await?;
-        let beside = open_store(&below(&location, OBJECTS_FOLDER), &config.connection).await?;
-        Self::open_in(config, store, beside).await
+    pub(crate) async fn open_or_create(config: &Config) -> Result<Self, Error> {
+        let (events, objects) = places(config).await?;
+        Self::open_or_create_in(config, events, objects).await
     }
 
     /// The same in stores that are open.
-    pub(crate) async fn open_in(
+    pub(crate) async fn open_or_create_in(
         config: &Config,
         events: Arc<dyn ObjectStore>,
         objects: Arc<dyn ObjectStore>,
     ) -> Result<Self, Error> {
-        let events = Table::open(&config.name, events, &schema(config.kind), EVENT_DAY).await?;
-        let name = format!("{}$objects", config.name);
-        let objects = Table::open(&name, objects, &objects_schema(), OBJECTS_PARTITION).await?;
+        let events = Table::open_or_create(&config.name, events, &schema(config.kind), EVENT_DAY).await?;
+        let name = objects_name(&config.name);
+        let objects = Table::open_or_create(&name, objects, &objects_schema(), OBJECTS_PARTITION).await?;
         Ok(Self { events, objects })
     }
+
+    /// Opens an event data store's tables; none where nothing was imported yet.
+    pub(crate) async fn open(config: &Config) -> Result<Option<Self>, Error> {
+        let (events, objects) = places(config).await?;
+        let events = Table::open(&config.name, events, &schema(config.kind), EVENT_DAY).await?;
+        let name = objects_name(&config.name);
+        let objects = Table::open(&name, objects, &objects_schema(), OBJECTS_PARTITION).await?;
+        Ok(events.zip(objects).map(|(events, objects)| Self { events, objects }))
+    }
+}
+
+/// What the account of an event data store's objects is called in SQL.
+pub(crate) fn objects_name(name: &str) -> String {
+    format!("{name}$objects")
+}
+
+async fn places(config: &Config) -> Result<(Arc<dyn ObjectStore>, Arc<dyn ObjectStore>), Error> {
+    // The check of the configuration has seen that there is one; nothing opens this.
+    let location = config.location.clone().unwrap_or(Location::EventHistory { of: config.name.clone() });
+    let events = open_store(&location, &config.connection).await?;
+    Ok((events, open_store(&below(&location, OBJECTS_FOLDER), &config.connection).await?))
 }
 
 /// A place below another one.

@@ -46,7 +46,7 @@ impl Keeper {
         health: Health,
         metrics: Metrics,
     ) -> Result<Self, Error> {
-        let Tables { events, objects } = Tables::open(store).await?;
+        let Tables { events, objects } = Tables::open_or_create(store).await?;
         let selection = store.selection().ok().filter(|_| store.kind != Kind::ConfigurationItem);
         let taking = Taking { kind: store.kind, selection, from_day: None };
         let importer =

@@ -25,6 +25,7 @@ use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, TableProviderFilterPushDown, col};
 use datafusion::physical_optimizer::pruning::PruningPredicate;
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
 use deltalake_core::kernel::Add;
 use object_store::ObjectStore;
 
@@ -138,6 +139,11 @@ impl TableProvider for Scan {
         state.runtime_env().register_object_store(address.as_ref(), Arc::clone(&self.store) as Arc<dyn ObjectStore>);
         let wanted = self.wanted(state, filters)?;
         let files = wanted.into_iter().map(|add| self.partitioned_file(add)).collect::<Result<Vec<_>>>()?;
+        if files.is_empty() {
+            let all = || (0..self.schema.fields().len()).collect();
+            let shown = self.schema.project(&projection.cloned().unwrap_or_else(all))?;
+            return Ok(Arc::new(EmptyExec::new(Arc::new(shown))));
+        }
         let rows = files.iter().try_fold(0_usize, |sum, file| match file.statistics.as_ref()?.num_rows {
             Precision::Exact(rows) => Some(sum + rows),
             _ => None,

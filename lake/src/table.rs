@@ -13,7 +13,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 use deltalake_core::kernel::engine::arrow_conversion::TryIntoKernel as _;
 use deltalake_core::kernel::transaction::{CommitBuilder, CommitProperties};
 use deltalake_core::kernel::{Action, Add, StructType, Transaction};
-use deltalake_core::logstore::{StorageConfig, default_logstore};
+use deltalake_core::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use deltalake_core::operations::create::CreateBuilder;
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
 use deltalake_core::{DeltaTable, DeltaTableError};
@@ -41,38 +41,53 @@ pub(crate) struct Table {
 
 impl Table {
     /// Opens the table at a place, and creates it where there is none.
-    pub(crate) async fn open(
+    pub(crate) async fn open_or_create(
         name: &str,
         store: Arc<dyn ObjectStore>,
         schema: &Schema,
         partition: &str,
     ) -> Result<Self, Error> {
+        if let Some(table) = Self::open(name, Arc::clone(&store), schema, partition).await? {
+            return Ok(table);
+        }
+        let columns: StructType =
+            schema.try_into_kernel().map_err(|source| Error::Rows { table: name.to_owned(), source })?;
+        let create = CreateBuilder::new()
+            .with_log_store(log_store(Arc::new(Store::new(Arc::clone(&store)))))
+            .with_table_name(name)
+            .with_columns(columns.fields().cloned())
+            .with_partition_columns([partition])
+            .with_save_mode(SaveMode::Ignore)
+            .with_configuration(properties());
+        match create.await {
+            // Another process may have created it at the same moment.
+            Ok(_) | Err(DeltaTableError::Transaction { .. }) => {}
+            Err(error) => return Err(Error::table("create", name, error)),
+        }
+        let table = Self::open(name, store, schema, partition).await?;
+        table.ok_or_else(|| Error::Foreign {
+            table: name.to_owned(),
+            what: "it was created and is not there".to_owned(),
+        })
+    }
+
+    /// Opens the table at a place; none where there is none.
+    pub(crate) async fn open(
+        name: &str,
+        store: Arc<dyn ObjectStore>,
+        schema: &Schema,
+        partition: &str,
+    ) -> Result<Option<Self>, Error> {
         let store = Arc::new(Store::new(store));
-        let address = Url::parse(ADDRESS).expect("a constant");
-        let (inner, root) = (Arc::clone(&store), Arc::clone(&store));
-        let log = default_logstore(inner, root, &address, &StorageConfig::default());
-        let mut delta = DeltaTable::new(log.clone());
+        let mut delta = DeltaTable::new(log_store(Arc::clone(&store)));
         let failed = |error| Error::table("open", name, error);
         if !delta.verify_deltatable_existence().await.map_err(failed)? {
-            let columns: StructType =
-                schema.try_into_kernel().map_err(|error| Error::Rows { table: name.to_owned(), source: error })?;
-            let create = CreateBuilder::new()
-                .with_log_store(log)
-                .with_table_name(name)
-                .with_columns(columns.fields().cloned())
-                .with_partition_columns([partition])
-                .with_save_mode(SaveMode::Ignore)
-                .with_configuration(properties());
-            match create.await {
-                // Another process may have created it at the same moment.
-                Ok(_) | Err(DeltaTableError::Transaction { .. }) => {}
-                Err(error) => return Err(Error::table("create", name, error)),
-            }
+            return Ok(None);
         }
         delta.load().await.map_err(failed)?;
         let table = Self { name: name.to_owned(), delta, store, partition: vec![partition.to_owned()] };
         table.check(schema)?;
-        Ok(table)
+        Ok(Some(table))
     }
 
     /// A table of another writer, or of another version of ours, is not written to.
@@ -173,6 +188,11 @@ impl Table {
     fn snapshot(&self) -> Result<&deltalake_core::table::state::DeltaTableState, Error> {
         self.delta.snapshot().map_err(|error| Error::table("read", &self.name, error))
     }
+}
+
+fn log_store(store: Arc<Store>) -> LogStoreRef {
+    let address = Url::parse(ADDRESS).expect("a constant");
+    default_logstore(Arc::clone(&store) as _, store, &address, &StorageConfig::default())
 }
 
 /// What is said to every engine that writes to the table.

@@ -43,7 +43,7 @@ impl World {
     async fn tables(&self) -> Tables {
         let config = event_data_store::Config { name: "events".to_owned(), ..event_data_store::Config::default() };
         let (events, objects) = (Arc::new(self.events.clone()), Arc::new(self.objects.clone()));
-        Tables::open_in(&config, events, objects).await.unwrap()
+        Tables::open_or_create_in(&config, events, objects).await.unwrap()
     }
 
     async fn importer(&self, kind: Kind) -> Result<Importer, Error> {
