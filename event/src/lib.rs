@@ -10,6 +10,7 @@ pub mod digest;
 pub mod exported;
 pub mod gzip;
 pub mod identifier;
+pub mod json;
 pub mod key;
 pub mod log_file;
 pub mod record;

@@ -6,7 +6,7 @@
 
 mod event_time;
 mod identity;
-mod nested;
+pub(crate) mod nested;
 
 use std::borrow::Cow;
 

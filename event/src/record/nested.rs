@@ -112,21 +112,28 @@ fn value(json: &[u8], at: usize) -> Option<(Value<'_>, usize)> {
     if json.get(at) == Some(&b'"') {
         return string(json, at).ok().map(|(text, end)| (Value::Text(text), end));
     }
+    let end = value_end(json, at)?;
+    Some((plain_value(&json[at..end]), end))
+}
+
+/// The offset behind the value that starts at `at`.
+pub(crate) fn value_end(json: &[u8], at: usize) -> Option<usize> {
     let mut depth = 0_usize;
     let mut end = at;
     loop {
         match json.get(end)? {
             b'"' => {
                 end = string(json, end).ok()?.1;
+                if depth == 0 {
+                    return Some(end);
+                }
                 continue;
             }
             b'{' | b'[' => depth += 1,
             b'}' | b']' if depth > 1 => depth -= 1,
-            b'}' | b']' if depth == 1 => return Some((plain_value(&json[at..=end]), end + 1)),
+            b'}' | b']' if depth == 1 => return Some(end + 1),
             // Behind a number or a word.
-            b'}' | b']' | b',' | b' ' | b'\t' | b'\r' | b'\n' if depth == 0 => {
-                return Some((plain_value(&json[at..end]), end));
-            }
+            b'}' | b']' | b',' | b' ' | b'\t' | b'\r' | b'\n' if depth == 0 => return Some(end),
             _ => {}
         }
         end += 1;
