@@ -17,6 +17,7 @@ mod overview;
 mod rows;
 mod scan;
 mod schema;
+pub mod sql;
 mod store;
 mod table;
 mod write;

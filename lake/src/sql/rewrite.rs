@@ -35,7 +35,7 @@ pub(super) struct Context<'a> {
 /// A statement that the planner understands, and what the columns of its answer are called where the statement says so.
 pub(super) struct Rewritten {
     pub(super) statement: Statement,
-    pub(super) names: names::OutputNames,
+    pub(super) names: OutputNames,
 }
 
 pub(super) use names::OutputNames;

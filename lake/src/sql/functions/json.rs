@@ -95,7 +95,7 @@ impl ScalarUDFImpl for Json {
         let whole = |row| texts.get(row).and_then(|text| Found::whole(text.as_bytes()));
         let array: ArrayRef = match self.function {
             Function::Extract => lookup(&texts, &arguments.args[1], rows, json)?,
-            Function::ExtractScalar => lookup(&texts, &arguments.args[1], rows, Found::scalar)?,
+            Function::ExtractScalar => lookup(&texts, &arguments.args[1], rows, |found| found.scalar())?,
             Function::Text => collect_texts((0..rows).map(|row| whole(row).and_then(Found::text)), rows),
             Function::ArrayLength => {
                 let mut out = Int64Builder::with_capacity(rows);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use datafusion::arrow::array::StringBuilder;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result, plan_err};
 use datafusion::functions::core::get_field;
@@ -13,7 +14,7 @@ use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility, lit,
 };
-use orgtrail_event::json::{Found, Path};
+use orgtrail_event::json::Path;
 
 use super::json;
 use super::text::{Texts, constant, is_text, result, rows};
@@ -131,11 +132,11 @@ fn member_of_text(arguments: &ScalarFunctionArgs) -> Result<ColumnarValue> {
     let array = arguments.args[0].to_array(rows)?;
     let texts = Texts::of(&array)?;
     let array = match constant(&arguments.args[1]) {
-        Some(name) => json::find(&texts, name.map(Path::member).as_ref(), rows, Found::text),
+        Some(name) => json::find(&texts, name.map(Path::member).as_ref(), rows, |found| found.text()),
         None => {
             let names = arguments.args[1].to_array(rows)?;
             let names = Texts::of(&names)?;
-            let mut out = datafusion::arrow::array::StringBuilder::new();
+            let mut out = StringBuilder::new();
             for row in 0..rows {
                 let path = names.get(row).map(Path::member);
                 let found = texts.get(row).and_then(|text| path.as_ref()?.find(text.as_bytes())?.text());

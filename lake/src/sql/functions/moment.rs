@@ -5,6 +5,7 @@ mod format;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, Date32Builder, Int64Builder, StringBuilder, TimestampMicrosecondBuilder};
+use datafusion::arrow::compute::cast as cast_array;
 use datafusion::arrow::datatypes::{DataType, Date32Type, Int64Type, TimeUnit, TimestampMicrosecondType};
 use datafusion::common::{Result, exec_datafusion_err, exec_err, plan_err};
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
@@ -108,7 +109,7 @@ impl ScalarUDFImpl for Moment {
     }
 
     fn simplify(&self, mut arguments: Vec<Expr>, info: &SimplifyContext) -> Result<ExprSimplifyResult> {
-        let is_moment = |expr: &Expr| Ok(matches!(info.get_data_type(expr)?, DataType::Timestamp(..)));
+        let is_moment = |expr: &Expr| info.get_data_type(expr).map(|given| matches!(given, DataType::Timestamp(..)));
         Ok(match (self.function, arguments.len()) {
             (Function::ToVarchar, 1) if !is_moment(&arguments[0])? => {
                 ExprSimplifyResult::Simplified(cast(arguments.remove(0), DataType::Utf8))
@@ -125,7 +126,7 @@ impl ScalarUDFImpl for Moment {
             Function::ToIso8601 => formatted(&arguments.args[0], &Format::iso8601(), rows)?,
             Function::ToVarchar => match arguments.args[0].data_type() {
                 DataType::Timestamp(..) => formatted(&arguments.args[0], &Format::trino(), rows)?,
-                _ => datafusion::arrow::compute::cast(&arguments.args[0].to_array(rows)?, &DataType::Utf8)?,
+                _ => cast_array(&arguments.args[0].to_array(rows)?, &DataType::Utf8)?,
             },
             Function::FormatDatetime | Function::DateFormat => {
                 let pattern = match constant(&arguments.args[1]) {
@@ -281,7 +282,7 @@ fn difference(unit: Unit, from: i64, to: i64) -> Option<i64> {
 
 fn formatted(argument: &ColumnarValue, format: &Format, rows: usize) -> Result<ArrayRef> {
     let moments = argument.to_array(rows)?;
-    let moments = datafusion::arrow::compute::cast(&moments, &DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())))?;
+    let moments = cast_array(&moments, &DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())))?;
     let moments = moments.as_primitive::<TimestampMicrosecondType>();
     let mut out = StringBuilder::with_capacity(rows, rows * 24);
     let mut text = String::new();

@@ -4,7 +4,7 @@
 
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, BinaryOperator, CaseWhen, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArgumentClause, FunctionArgumentList, FunctionArguments, Ident, LambdaFunction, NullsOrder, ObjectName,
+    FunctionArgumentClause, FunctionArgumentList, FunctionArguments, Ident, LambdaFunction, ObjectName,
     ObjectNamePart, OrderByExpr, OrderByOptions, Subscript, TypedString, UnaryOperator, Value,
 };
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
@@ -142,7 +142,7 @@ fn rewrite_aggregate(name: &str, function: &mut Function) -> Option<Expr> {
             arguments.push(number(1));
         }
         ("max_by" | "min_by", 2) => {
-            let options = OrderByOptions { asc: Some(name == "min_by"), nulls: Some(NullsOrder::Last) };
+            let options = OrderByOptions { asc: Some(name == "min_by"), nulls_first: Some(false) };
             let order = OrderByExpr { expr: arguments.remove(1), options, with_fill: None };
             clauses.push(FunctionArgumentClause::OrderBy(vec![order]));
         }

@@ -1,0 +1,101 @@
+//! The bounds of a running query, and its figures.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use orgtrail_service::shape::Bytes;
+
+use super::records;
+use crate::sql::testing::{engine, engine_with, refused, rows};
+use crate::sql::{Config, Exception};
+
+#[tokio::test]
+async fn a_query_that_runs_too_long_ends() {
+    let config = Config { timeout: Duration::from_millis(50), ..Config::default() };
+    let engine = engine_with(&config, &records());
+    let endless = "SELECT count(*) FROM generate_series(1, 100000000) a CROSS JOIN generate_series(1, 100000000) b";
+    assert_eq!(refused(&engine, endless).await, "QueryTimedOut: the query ran longer than query.timeout, 50ms");
+}
+
+#[tokio::test]
+async fn as_many_queries_run_as_may_and_a_dropped_one_makes_room() {
+    let config = Config { queries_max: 1, ..Config::default() };
+    let engine = engine_with(&config, &records());
+    let run = engine.query("SELECT * FROM events").await.unwrap();
+    let error = engine.query("SELECT 1").await.err().unwrap();
+    assert_eq!(error.exception, Exception::MaxConcurrentQueries);
+    drop(run);
+    assert_eq!(rows(&engine, "SELECT 1").await, ["1"]);
+}
+
+#[tokio::test]
+async fn memory_is_bounded_and_sorting_goes_to_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let spill_dir = folder.path().join("spill");
+    let config = Config { memory: Bytes::mib(32), spill_dir: Some(spill_dir.clone()), ..Config::default() };
+    let engine = engine_with(&config, &records());
+    let sorted = "SELECT count(*) FROM (SELECT repeat(CAST(value AS varchar), 30) AS x FROM generate_series(1, 600000) ORDER BY 1 LIMIT 500000)";
+    let mut run = engine.query(sorted).await.unwrap();
+    while let Some(batch) = run.batches.next().await {
+        batch.unwrap();
+    }
+    assert!(run.statistics.figures().spilled_bytes > 0);
+    assert!(spill_dir.exists());
+    let little = Config { spill_max: Bytes::mib(1), ..config };
+    let engine = engine_with(&little, &records());
+    assert!(refused(&engine, sorted).await.starts_with("QueryResourcesExhausted: "));
+}
+
+#[tokio::test]
+async fn figures_count_rows_and_time() {
+    let engine = engine(&records());
+    let run = engine.query("SELECT * FROM events WHERE readonly").await.unwrap();
+    let statistics = run.statistics.clone();
+    assert_eq!(statistics.figures().rows_out, 0);
+    assert_eq!(run.collect().await.unwrap().iter().map(|batch| batch.num_rows()).sum::<usize>(), 1);
+    let figures = statistics.figures();
+    assert_eq!((figures.rows_scanned, figures.rows_out), (5, 1));
+    assert_eq!(statistics.figures().elapsed, figures.elapsed, "it stands still when the query is over");
+}
+
+#[tokio::test]
+async fn a_query_that_reads_too_much_ends() {
+    use datafusion::datasource::file_format::parquet::ParquetFormat;
+    use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("1.parquet");
+    let batch = crate::sql::testing::batch(crate::kind::Kind::Events, &records());
+    let file = std::fs::File::create(&path).unwrap();
+    let mut writer = parquet::arrow::ArrowWriter::try_new(file, batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    for (scan_max, is_over) in [(None, false), (Some(Bytes::mib(1)), false), (Some(Bytes(100)), true)] {
+        let engine = engine_with(&Config { scan_max, ..Config::default() }, &[]);
+        let url = ListingTableUrl::parse(path.to_str().unwrap()).unwrap();
+        let options = ListingOptions::new(Arc::new(ParquetFormat::default()));
+        let table = ListingTableConfig::new(url).with_listing_options(options).with_schema(batch.schema());
+        let store = engine.stores().into_iter().find(|store| store.name == "events").unwrap();
+        engine.register(&store, Arc::new(ListingTable::try_new(table).unwrap())).unwrap();
+        let run = engine.query("SELECT useragent, count(*) FROM events GROUP BY 1").await.unwrap();
+        let statistics = run.statistics.clone();
+        let answer = run.collect().await;
+        assert!(statistics.figures().bytes_scanned > 100, "{:?}", statistics.figures());
+        match answer {
+            Ok(_) => assert!(!is_over),
+            Err(error) => {
+                assert!(is_over, "{error}");
+                assert_eq!(error.exception, Exception::ScanLimit);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_configuration_says_is_checked() {
+    assert!(Config::default().problems().is_empty());
+    let wrong = Config { memory: Bytes::mib(1), timeout: Duration::ZERO, queries_max: 0, scan_max: Some(Bytes(0)), ..Config::default() };
+    let keys: Vec<_> = wrong.problems().into_iter().map(|(key, _)| key).collect();
+    assert_eq!(keys, ["memory", "timeout", "queries_max", "scan_max"]);
+}
