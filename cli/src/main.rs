@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use orgtrail_cli::{
-    backfill, completeness, config_check, cost, demo, doctor, event_data_stores, keys, lake, quarantine, replay,
+    backfill, completeness, config_check, cost, demo, doctor, event_data_stores, iam_policy, keys, lake, lookup_events, quarantine, replay,
     selectors, state, status, up, validate_logs,
 };
 use orgtrail_service::run::arguments;
@@ -56,6 +56,14 @@ enum Verb {
     EventDataStores(event_data_stores::Arguments),
     /// Delete events past retention, or say what would be deleted.
     Retention(event_data_stores::RetentionArguments),
+    /// Look events up by their attributes, over all accounts and regions.
+    LookupEvents(Box<lookup_events::Arguments>),
+    /// Print events as they are imported.
+    Tail(Box<lookup_events::TailArguments>),
+    /// Wait until an event is in the lake.
+    Wait(Box<lookup_events::WaitArguments>),
+    /// The least IAM policy that recorded usage needs.
+    IamPolicy(iam_policy::Arguments),
     /// Walk each hop for real, and name what is missing.
     Doctor(doctor::Arguments),
     /// Configuration files.
@@ -107,6 +115,10 @@ fn main() -> ExitCode {
         Verb::Lake(arguments) => lake::run(arguments),
         Verb::EventDataStores(arguments) => event_data_stores::run(&arguments),
         Verb::Retention(arguments) => event_data_stores::run_retention(&arguments),
+        Verb::LookupEvents(arguments) => lookup_events::run(&arguments),
+        Verb::Tail(arguments) => lookup_events::run_tail(&arguments),
+        Verb::Wait(arguments) => lookup_events::run_wait(&arguments),
+        Verb::IamPolicy(arguments) => iam_policy::run(&arguments),
         Verb::Doctor(arguments) => doctor::run(&arguments),
         Verb::Config(ConfigVerb::Check(arguments)) => config_check::run(arguments),
     }

@@ -10,7 +10,7 @@ use orgtrail_service::config::{Check, Problems};
 use orgtrail_service::{http, telemetry};
 use serde::Deserialize;
 
-use crate::{event_data_store, import, maintain};
+use crate::{event_data_store, import, maintain, sql};
 
 /// The lake's configuration file.
 #[derive(Debug, Clone, Deserialize)]
@@ -31,6 +31,8 @@ pub struct Config {
     pub import: import::Config,
     /// How tables are kept small and quick.
     pub maintain: maintain::Config,
+    /// What queries may take.
+    pub query: sql::Config,
 }
 
 /// `[[trails]]`: the place that a trail, or an AWS Config delivery channel, delivers to.
@@ -56,6 +58,7 @@ impl Default for Config {
             event_data_stores: Vec::new(),
             import: import::Config::default(),
             maintain: maintain::Config::default(),
+            query: sql::Config::default(),
         }
     }
 }
@@ -92,6 +95,11 @@ impl Check for Config {
         }
         problems.within("import", |problems| self.import.check(problems));
         problems.within("maintain", |problems| self.maintain.check(problems));
+        problems.within("query", |problems| {
+            for (key, message) in self.query.problems() {
+                problems.push(key, message);
+            }
+        });
         problems.within("log", |problems| self.log.check(problems));
     }
 

@@ -5,6 +5,8 @@ use deltalake_core::DeltaTableError;
 use deltalake_core::kernel::transaction::{CommitConflictError, TransactionError};
 use orgtrail_cloud::Error as CloudError;
 
+use crate::sql::QueryError;
+
 /// Why the lake could not do something. The text says what, and where.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -43,6 +45,12 @@ pub enum Error {
         /// The event data store.
         table: String,
     },
+    /// A query failed.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    /// What was asked for can't be meant.
+    #[error("{0}")]
+    Request(String),
     /// What is in the table is not what this version writes.
     #[error("{table}: {what}")]
     Foreign {

@@ -68,15 +68,20 @@ impl Scan {
 
     /// The events of an event data store, with `eventjson`.
     pub(crate) fn events(table: &Table, kind: Kind) -> Result<Arc<dyn TableProvider>, Error> {
-        let scan = Arc::new(Self::new(table)?);
-        let failed = |source| Error::Read { table: table.name().to_owned(), source: Box::new(source) };
+        Self::with_text(Arc::new(Self::new(table)?), kind)
+    }
+
+    /// Rows with `eventjson`.
+    pub(crate) fn with_text(scan: Arc<Self>, kind: Kind) -> Result<Arc<dyn TableProvider>, Error> {
+        let name = scan.name.clone();
+        let failed = |source| Error::Read { table: name.clone(), source: Box::new(source) };
         let own = [SOURCE_OBJECT, EVENT_TEMPLATE, EVENT_DAY];
         let columns = scan.schema.fields().iter().map(|field| field.name().as_str()).filter(|name| !own.contains(name));
         let columns: Vec<_> = columns.map(quoted).collect();
         let text = event_json(kind, columns.clone()).alias(EVENT_JSON);
         let shown = columns.into_iter().chain([text]).chain(own.map(quoted));
         let source = provider_as_source(scan);
-        let plan = LogicalPlanBuilder::scan(table.name(), source, None).and_then(|plan| plan.project(shown));
+        let plan = LogicalPlanBuilder::scan(name.as_str(), source, None).and_then(|plan| plan.project(shown));
         let plan = plan.and_then(LogicalPlanBuilder::build).map_err(failed)?;
         Ok(Arc::new(ViewTable::new(plan, None)))
     }
