@@ -27,6 +27,7 @@ use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Objects and common prefixes on a page of a listing. S3 gives the same number.
@@ -153,6 +154,14 @@ pub trait ObjectStore: Send + Sync + Debug {
 
     /// Stores an object, whole or not at all, durable when this returns.
     async fn put(&self, key: &str, bytes: Bytes, options: &PutOptions) -> Result<(), Error>;
+
+    /// Stores a file's content like `put`, without holding it all in memory where the store can. At most 5 GiB, which is S3's
+    /// bound on one put ("Uploading objects" in the S3 user guide).
+    async fn put_file(&self, key: &str, file: &Path, options: &PutOptions) -> Result<(), Error> {
+        let bytes =
+            tokio::fs::read(file).await.map_err(|error| Error::io("read", file.display().to_string(), error))?;
+        self.put(key, bytes.into(), options).await
+    }
 
     /// Removes an object. Succeeds where there is none.
     async fn delete(&self, key: &str) -> Result<(), Error>;

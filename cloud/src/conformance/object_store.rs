@@ -14,6 +14,7 @@ pub async fn all(store: &dyn ObjectStore) {
     another_delimiter_rolls_keys_up_too(store).await;
     odd_keys_come_back_as_they_were(store).await;
     bytes_and_metadata_come_back_as_stored(store).await;
+    a_file_is_put_as_its_bytes_are(store).await;
     an_empty_object_is_an_object(store).await;
     get_is_bounded(store).await;
     parts_are_read(store).await;
@@ -164,6 +165,26 @@ pub async fn bytes_and_metadata_come_back_as_stored(store: &dyn ObjectStore) {
     assert_eq!(keys(&list(store, under("bytes/")).await), ["bytes/file.json.gz"]);
     put(store, "bytes/file.json.gz", b"plain").await;
     assert_eq!(store.get("bytes/file.json.gz", 1000).await.unwrap().metadata, BTreeMap::new());
+}
+
+/// Larger than any buffer on the way, with its metadata, and over what was there.
+pub async fn a_file_is_put_as_its_bytes_are(store: &dyn ObjectStore) {
+    let file = std::env::temp_dir().join(format!("orgtrail-put-{}-{:p}", std::process::id(), &raw const store));
+    let bytes: Vec<u8> = (0..3 << 20).map(|n: u32| (n % 251) as u8).collect();
+    std::fs::write(&file, &bytes).unwrap();
+    let metadata = BTreeMap::from([("made".to_owned(), "here".to_owned())]);
+    let options = PutOptions { metadata: metadata.clone(), ..PutOptions::default() };
+    put(store, "files/result.csv.gz", b"old").await;
+    store.put_file("files/result.csv.gz", &file, &options).await.unwrap();
+    let object = store.get("files/result.csv.gz", 4 << 20).await.unwrap();
+    assert!(object.bytes == bytes, "{} bytes came back", object.bytes.len());
+    assert_eq!(object.metadata, metadata);
+    let taken = PutOptions { if_absent: true, ..PutOptions::default() };
+    let error = store.put_file("files/result.csv.gz", &file, &taken).await.unwrap_err();
+    assert_eq!(error.kind(), &ErrorKind::AlreadyExists, "{error}");
+    std::fs::remove_file(&file).unwrap();
+    assert!(store.put_file("files/none", &file, &options).await.is_err());
+    assert_eq!(keys(&list(store, under("files/")).await), ["files/result.csv.gz"]);
 }
 
 /// Nothing in it, but listed, found and read.

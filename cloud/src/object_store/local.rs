@@ -78,6 +78,15 @@ impl LocalStore {
         read.ok_or_else(|| Error::new(ErrorKind::TooLarge { bytes_max }, "get", self.location.object(key)))
     }
 
+    async fn put_content(&self, key: &str, content: Content, options: &PutOptions) -> Result<(), Error> {
+        if options.encryption.is_some() {
+            return Err(Error::new(ErrorKind::Invalid, "put", self.location.object(key))
+                .detail("a folder can't encrypt with a KMS key: remove the key, or deliver to s3://"));
+        }
+        let (metadata, if_absent) = (options.metadata.clone(), options.if_absent);
+        self.blocking("put", key, move |path, _| write_object(&path, &content, &metadata, if_absent)).await
+    }
+
     /// The thread that read it is gone.
     fn stopped(&self, key: &str) -> Error {
         Error::new(ErrorKind::Other, "get", self.location.object(key))
@@ -155,12 +164,11 @@ impl ObjectStore for LocalStore {
     }
 
     async fn put(&self, key: &str, bytes: Bytes, options: &PutOptions) -> Result<(), Error> {
-        if options.encryption.is_some() {
-            return Err(Error::new(ErrorKind::Invalid, "put", self.location.object(key))
-                .detail("a folder can't encrypt with a KMS key: remove the key, or deliver to s3://"));
-        }
-        let (metadata, if_absent) = (options.metadata.clone(), options.if_absent);
-        self.blocking("put", key, move |path, _| write_object(&path, &bytes, &metadata, if_absent)).await
+        self.put_content(key, Content::Bytes(bytes), options).await
+    }
+
+    async fn put_file(&self, key: &str, file: &Path, options: &PutOptions) -> Result<(), Error> {
+        self.put_content(key, Content::File(file.to_owned()), options).await
     }
 
     async fn delete(&self, key: &str) -> Result<(), Error> {
@@ -215,7 +223,36 @@ fn read_metadata(path: &Path) -> io::Result<BTreeMap<String, String>> {
     serde_json::from_slice(&text).map_err(io::Error::from)
 }
 
-fn write_object(path: &Path, bytes: &[u8], metadata: &BTreeMap<String, String>, if_absent: bool) -> io::Result<()> {
+/// What an object is made of.
+enum Content {
+    Bytes(Bytes),
+    File(PathBuf),
+}
+
+impl Content {
+    fn write(&self, to: &mut File) -> io::Result<()> {
+        match self {
+            Self::Bytes(bytes) => to.write_all(bytes),
+            Self::File(file) => io::copy(&mut File::open(file)?, to).map(drop),
+        }
+    }
+
+    /// Whether the file that is there is this one.
+    fn is_at(&self, path: &Path) -> io::Result<bool> {
+        match self {
+            Self::Bytes(bytes) => Ok(read_file(path, bytes.len() as u64)?.is_some_and(|(_, there)| there == *bytes)),
+            // Files are put without metadata, or over what is there.
+            Self::File(_) => Ok(false),
+        }
+    }
+}
+
+fn write_object(
+    path: &Path,
+    content: &Content,
+    metadata: &BTreeMap<String, String>,
+    if_absent: bool,
+) -> io::Result<()> {
     if path.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
     }
@@ -224,18 +261,20 @@ fn write_object(path: &Path, bytes: &[u8], metadata: &BTreeMap<String, String>, 
     let beside = metadata_path(path)?;
     let place_metadata = || match metadata.is_empty() {
         true => Ok(()),
-        false => fs::rename(write_unfinished(folder, &serde_json::to_vec(metadata)?)?, &beside),
+        false => {
+            let metadata = Content::Bytes(serde_json::to_vec(metadata)?.into());
+            fs::rename(write_unfinished(folder, &metadata)?, &beside)
+        }
     };
     if if_absent && path.exists() {
         // A put of the same object that ended half-way: a digest without its signature would stay one for ever.
-        let same = || Ok::<_, io::Error>(read_file(path, bytes.len() as u64)?.is_some_and(|(_, there)| there == bytes));
-        if !metadata.is_empty() && !beside.exists() && same()? {
+        if !metadata.is_empty() && !beside.exists() && content.is_at(path)? {
             place_metadata()?;
             sync_folder(folder)?;
         }
         return Err(io::ErrorKind::AlreadyExists.into());
     }
-    let unfinished = write_unfinished(folder, bytes)?;
+    let unfinished = write_unfinished(folder, content)?;
     if if_absent {
         // A link fails where the name is taken; a rename would replace it. Metadata waits until it is known who won.
         let linked = fs::hard_link(&unfinished, path);
@@ -254,11 +293,11 @@ fn write_object(path: &Path, bytes: &[u8], metadata: &BTreeMap<String, String>, 
 }
 
 /// Writes and syncs a file under a name of its own that no listing shows.
-fn write_unfinished(folder: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
+fn write_unfinished(folder: &Path, content: &Content) -> io::Result<PathBuf> {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let path = folder.join(format!("{HIDDEN}put-{}-{number}", std::process::id()));
-    let written = File::create(&path).and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
+    let written = File::create(&path).and_then(|mut file| content.write(&mut file).and_then(|()| file.sync_all()));
     match written {
         Ok(()) => Ok(path),
         Err(error) => {

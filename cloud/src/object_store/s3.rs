@@ -21,7 +21,9 @@ use crate::{Connection, Error, ErrorKind, Location, credentials};
 use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
 use aws_sdk_s3::types::{EncodingType, ObjectCannedAcl, ServerSideEncryption};
 use base64::Engine as _;
@@ -30,6 +32,7 @@ use bytes::{Bytes, BytesMut};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::path::Path;
 use std::time::Duration;
 use tokio::sync::OnceCell;
 
@@ -307,30 +310,25 @@ impl ObjectStore for S3Store {
     }
 
     async fn put(&self, key: &str, bytes: Bytes, options: &PutOptions) -> Result<(), Error> {
-        let mut put = self.client().await?.put_object().bucket(&self.bucket).key(self.key(key));
-        if let Some(encryption) = &options.encryption {
-            put = put.server_side_encryption(ServerSideEncryption::AwsKms).ssekms_key_id(&encryption.key_id);
-            if !encryption.context.is_empty() {
-                put = put.ssekms_encryption_context(encoded_context(&encryption.context));
-            }
-            if encryption.bucket_key {
-                put = put.bucket_key_enabled(true);
-            }
-        }
-        if options.bucket_owner_full_control {
-            put = put.acl(ObjectCannedAcl::BucketOwnerFullControl);
-        }
-        if options.if_absent {
-            put = put.if_none_match("*");
-        }
-        put.set_content_type(options.content_type.map(str::to_owned))
-            .set_content_encoding(options.content_encoding.map(str::to_owned))
-            .set_metadata((!options.metadata.is_empty()).then(|| options.metadata.clone().into_iter().collect()))
-            .body(ByteStream::from(bytes))
-            .send()
-            .await
-            .map_err(|error| classify::sdk("put", self.location.object(key), error))?;
-        Ok(())
+        let put = put_request(self.client().await?, options).bucket(&self.bucket).key(self.key(key));
+        let put = put.body(ByteStream::from(bytes)).send().await;
+        put.map(drop).map_err(|error| classify::sdk("put", self.location.object(key), error))
+    }
+
+    async fn put_file(&self, key: &str, file: &Path, options: &PutOptions) -> Result<(), Error> {
+        let read = |error: std::io::Error| Error::io("read", file.display().to_string(), error);
+        let size = tokio::fs::metadata(file).await.map_err(read)?.len();
+        let body = ByteStream::from_path(file).await.map_err(|error| read(std::io::Error::other(error)))?;
+        let put = put_request(self.client().await?, options).bucket(&self.bucket).key(self.key(key)).body(body);
+        // The operation timeout is for what is short.
+        let patience = Duration::from_secs(size / BODY_BYTES_PER_SECOND_MIN) + self.connection.operation_timeout;
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(self.connection.connect_timeout)
+            .read_timeout(patience)
+            .operation_timeout(patience)
+            .build();
+        let put = put.customize().config_override(aws_sdk_s3::config::Builder::new().timeout_config(timeouts));
+        put.send().await.map(drop).map_err(|error| classify::sdk("put", self.location.object(key), error))
     }
 
     async fn delete(&self, key: &str) -> Result<(), Error> {
@@ -347,6 +345,29 @@ async fn read_again(error: &Error, attempt: u32) {
     let pause = READ_PAUSE.mul_f64(f64::from(1 << (attempt - 1)) * rand::random_range(0.5..=1.0));
     tracing::warn!(%error, attempt, "an object's body failed and is read again");
     tokio::time::sleep(pause).await;
+}
+
+/// A put with its options, and nothing of what is put where.
+fn put_request(client: &Client, options: &PutOptions) -> PutObjectFluentBuilder {
+    let mut put = client.put_object();
+    if let Some(encryption) = &options.encryption {
+        put = put.server_side_encryption(ServerSideEncryption::AwsKms).ssekms_key_id(&encryption.key_id);
+        if !encryption.context.is_empty() {
+            put = put.ssekms_encryption_context(encoded_context(&encryption.context));
+        }
+        if encryption.bucket_key {
+            put = put.bucket_key_enabled(true);
+        }
+    }
+    if options.bucket_owner_full_control {
+        put = put.acl(ObjectCannedAcl::BucketOwnerFullControl);
+    }
+    if options.if_absent {
+        put = put.if_none_match("*");
+    }
+    put.set_content_type(options.content_type.map(str::to_owned))
+        .set_content_encoding(options.content_encoding.map(str::to_owned))
+        .set_metadata((!options.metadata.is_empty()).then(|| options.metadata.clone().into_iter().collect()))
 }
 
 fn object(key: &str, answer: GetObjectOutput, bytes: Bytes) -> Object {
