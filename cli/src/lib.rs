@@ -27,3 +27,4 @@ pub mod status;
 pub mod terminal;
 pub mod up;
 pub mod validate_logs;
+pub mod verify_query_results;

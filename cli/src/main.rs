@@ -4,8 +4,13 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use orgtrail_cli::{
+<<<<<<< HEAD
     backfill, completeness, config_check, cost, demo, doctor, event_data_stores, iam_policy, keys, lake, lookup_events, quarantine, replay,
     selectors, state, status, up, validate_logs,
+=======
+    backfill, completeness, config_check, cost, demo, doctor, event_data_stores, keys, lake, quarantine, replay,
+    selectors, state, status, up, validate_logs, verify_query_results,
+>>>>>>> 4686e23 (cli: verify-query-results)
 };
 use orgtrail_service::run::arguments;
 
@@ -41,6 +46,8 @@ enum Verb {
     State(state::Verb),
     /// Validate log files and digests.
     ValidateLogs(Box<validate_logs::Arguments>),
+    /// Verify delivered query results and their signature.
+    VerifyQueryResults(verify_query_results::Arguments),
     /// Which records a trail takes, and why: test.
     #[command(subcommand)]
     Selectors(selectors::Verb),
@@ -108,6 +115,7 @@ fn main() -> ExitCode {
         Verb::Keys(verb) => keys::run(verb),
         Verb::State(verb) => state::run(verb),
         Verb::ValidateLogs(arguments) => validate_logs::run(*arguments),
+        Verb::VerifyQueryResults(arguments) => verify_query_results::run(&arguments),
         Verb::Selectors(verb) => selectors::run(verb),
         Verb::Replay(arguments) => replay::run(&arguments),
         Verb::Backfill(arguments) => backfill::run(&arguments),

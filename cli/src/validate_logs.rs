@@ -12,7 +12,7 @@ mod find;
 mod finding;
 mod in_order;
 mod json;
-mod keys;
+pub(crate) mod keys;
 mod place;
 mod tally;
 mod target;

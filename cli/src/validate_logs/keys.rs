@@ -18,7 +18,7 @@ const FILE_BYTES_MAX: u64 = 16 << 20;
 
 /// Public keys by region.
 #[derive(Debug)]
-pub(super) enum Keys {
+pub(crate) enum Keys {
     /// All there are, from a file.
     File(PathBuf, Arc<PublicKeys>),
     /// ListPublicKeys, in the region of the log files.
@@ -26,13 +26,13 @@ pub(super) enum Keys {
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Region {
+pub(crate) struct Region {
     source: Arc<dyn PublicKeySource>,
     keys: Arc<PublicKeys>,
 }
 
 impl Keys {
-    pub(super) fn from_file(path: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn from_file(path: &Path) -> anyhow::Result<Self> {
         let size = std::fs::metadata(path).with_context(|| format!("read public keys {}", path.display()))?.len();
         if size > FILE_BYTES_MAX {
             bail!("{} is larger than any list of public keys: {size} bytes", path.display());
@@ -42,7 +42,7 @@ impl Keys {
         Ok(Self::File(path.to_owned(), Arc::new(keys)))
     }
 
-    pub(super) fn cloudtrail(connection: Connection) -> Self {
+    pub(crate) fn cloudtrail(connection: Connection) -> Self {
         Self::CloudTrail(Box::new(connection), Mutex::default())
     }
 
@@ -50,7 +50,7 @@ impl Keys {
     ///
     /// # Errors
     /// CloudTrail doesn't answer, or there is none.
-    pub(super) async fn of(&self, region: &str, start: Timestamp, end: Timestamp) -> anyhow::Result<Arc<PublicKeys>> {
+    pub(crate) async fn of(&self, region: &str, start: Timestamp, end: Timestamp) -> anyhow::Result<Arc<PublicKeys>> {
         let (connection, regions) = match self {
             Self::File(path, keys) if keys.is_empty() => bail!("no public keys in {}", path.display()),
             Self::File(_, keys) => return Ok(Arc::clone(keys)),
@@ -77,7 +77,7 @@ impl Keys {
     }
 
     /// Whether asking again for another time can bring other keys.
-    pub(super) fn may_have_more(&self) -> bool {
+    pub(crate) fn may_have_more(&self) -> bool {
         matches!(self, Self::CloudTrail(..))
     }
 }
