@@ -3,15 +3,16 @@
 
 use jiff::{SignedDuration, Timestamp};
 use orgtrail_cloud::{ErrorKind, ObjectStore};
-use orgtrail_event::digest::{PublicKeys, sha256_hex};
+use orgtrail_event::digest::{PublicKeys, to_hex};
+use ring::digest::{Context, SHA256};
 
 use super::{SIGN_FILE, SignFile};
 
 /// Larger than any sign file: a thousand files take a hundred kilobytes.
 const SIGN_FILE_BYTES_MAX: u64 = 16 << 20;
 
-/// The largest file of results that is verified. AWS's own are at most 1 TB, and mostly far smaller.
-const FILE_BYTES_MAX: u64 = 5 << 30;
+/// Bytes of a file of results that are read at once: AWS's own files may have 1 TB.
+const PART_BYTES: u64 = 8 << 20;
 
 /// How long after a query's end its key is still looked for, as the AWS CLI does.
 const KEYS_AHEAD: SignedDuration = SignedDuration::from_hours(20 * 24);
@@ -93,12 +94,11 @@ pub async fn verify(store: &dyn ObjectStore, folder: &str, keys: &impl Keys) -> 
         if name.is_empty() || name.contains(['/', '\\']) {
             return Err(VerifyError::Name(name));
         }
-        let object = match store.get(&key(&name), FILE_BYTES_MAX).await {
-            Ok(object) => object,
+        let computed = match hash(store, &key(&name)).await {
+            Ok(computed) => computed,
             Err(error) if *error.kind() == ErrorKind::NotFound => return Err(VerifyError::Missing(name)),
             Err(error) => return Err(error.into()),
         };
-        let computed = sha256_hex(&object.bytes);
         if computed != expected {
             return Err(VerifyError::Hash { name, expected, computed });
         }
@@ -112,4 +112,16 @@ pub async fn verify(store: &dyn ObjectStore, folder: &str, keys: &impl Keys) -> 
     let listed = listed.get(fingerprint).ok_or_else(|| VerifyError::NoKey(fingerprint.clone()))?;
     let key = listed.key().map_err(|_| VerifyError::Key(fingerprint.clone()))?;
     if document.is_signed_by(key) { Ok(document) } else { Err(VerifyError::Signature) }
+}
+
+/// Hex SHA-256 of an object, read part by part.
+async fn hash(store: &dyn ObjectStore, key: &str) -> Result<String, orgtrail_cloud::Error> {
+    let size = store.head(key).await?.size;
+    let (mut hash, mut at) = (Context::new(&SHA256), 0);
+    while at < size {
+        let end = size.min(at + PART_BYTES);
+        hash.update(&store.get_range(key, at..end).await?);
+        at = end;
+    }
+    Ok(to_hex(hash.finish().as_ref()))
 }
