@@ -28,7 +28,6 @@ pub use engine::{Engine, StoreName};
 pub use error::{Exception, Place, QueryError};
 pub use run::{Figures, Run, Statistics};
 
-
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]

@@ -25,14 +25,16 @@ impl Catalog {
     pub(super) fn find(&self, name: &str) -> Option<&StoreName> {
         // Of an ARN, `arn:aws:cloudtrail:us-east-1:111122223333:eventdatastore/<id>`, the last part.
         let name = name.rsplit('/').next().unwrap_or(name);
-        self.stores
-            .iter()
-            .find(|store| store.name.eq_ignore_ascii_case(name) || store.id.eq_ignore_ascii_case(name))
+        self.stores.iter().find(|store| store.name.eq_ignore_ascii_case(name) || store.id.eq_ignore_ascii_case(name))
     }
 
     /// Everything that a store goes by, for the tokenizer.
     pub(super) fn names(&self) -> Vec<String> {
-        self.stores.iter().flat_map(|store| [store.name.clone(), store.id.clone()]).filter(|name| !name.is_empty()).collect()
+        self.stores
+            .iter()
+            .flat_map(|store| [store.name.clone(), store.id.clone()])
+            .filter(|name| !name.is_empty())
+            .collect()
     }
 
     /// What to try instead of a name that doesn't exist.

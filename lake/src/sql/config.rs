@@ -41,8 +41,8 @@ impl Default for Config {
     }
 }
 
-/// What the smallest sort or grouping needs.
-const MEMORY_MIN: Bytes = Bytes::mib(32);
+/// What a sort needs to merge what it wrote to disk.
+const MEMORY_MIN: Bytes = Bytes::mib(64);
 
 impl Config {
     /// Everything that is wrong with it: the key, and what to do.

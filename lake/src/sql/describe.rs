@@ -18,7 +18,8 @@ pub struct ColumnDescription {
 
 pub(super) fn describe(kind: Kind, table: &Schema) -> Vec<ColumnDescription> {
     let known = schema::columns(kind);
-    let described = |name: &str| known.iter().find(|column| column.field.name() == name).map(|column| column.description);
+    let described =
+        |name: &str| known.iter().find(|column| column.field.name() == name).map(|column| column.description);
     let virtual_column = |name: &str| match name {
         schema::EVENT_JSON => "the record's own text, byte for byte; made when it is asked for",
         _ => "",
@@ -37,7 +38,8 @@ pub(super) fn describe(kind: Kind, table: &Schema) -> Vec<ColumnDescription> {
 /// A type in Trino's words.
 fn type_name(data_type: &DataType) -> String {
     let row = |fields: &Fields| {
-        let fields: Vec<_> = fields.iter().map(|field| format!("{} {}", field.name(), type_name(field.data_type()))).collect();
+        let fields: Vec<_> =
+            fields.iter().map(|field| format!("{} {}", field.name(), type_name(field.data_type()))).collect();
         format!("row({})", fields.join(", "))
     };
     match data_type {
@@ -47,7 +49,9 @@ fn type_name(data_type: &DataType) -> String {
         DataType::Int64 => "bigint".to_owned(),
         DataType::Float64 => "double".to_owned(),
         DataType::Date32 => "date".to_owned(),
-        DataType::Timestamp(TimeUnit::Microsecond | TimeUnit::Nanosecond | TimeUnit::Millisecond, _) => "timestamp".to_owned(),
+        DataType::Timestamp(TimeUnit::Microsecond | TimeUnit::Nanosecond | TimeUnit::Millisecond, _) => {
+            "timestamp".to_owned()
+        }
         DataType::List(element) | DataType::LargeList(element) => format!("array({})", type_name(element.data_type())),
         DataType::Struct(fields) => row(fields),
         other => other.to_string().to_lowercase(),
@@ -67,7 +71,10 @@ pub struct FunctionDescription {
 pub const FUNCTIONS: &[FunctionDescription] = &[
     function("element_at(json, name)", "a member of JSON text: strings without quotes, all else as JSON"),
     function("element_at(array, n)", "an element, counted from 1, or from the end if negative; also array[n]"),
-    function("json_extract_scalar(json, path)", "the string, number or boolean at a JSONPath such as '$.a[0][\"b.c\"]', as text"),
+    function(
+        "json_extract_scalar(json, path)",
+        "the string, number or boolean at a JSONPath such as '$.a[0][\"b.c\"]', as text",
+    ),
     function("json_extract(json, path)", "the JSON at a JSONPath"),
     function("json_array_length(json)", "how many elements a JSON array has"),
     function("json_array_contains(json, value)", "whether a JSON array has a string, number or boolean"),
@@ -75,7 +82,10 @@ pub const FUNCTIONS: &[FunctionDescription] = &[
     function("url_decode(text)", "text without percent-encoding, as in IAM's policy documents"),
     function("contains(array, value)", "whether an array has an element"),
     function("any_match(array, x -> condition)", "whether an element meets a condition; also all_match, none_match"),
-    function("filter(array, x -> condition)", "the elements that meet a condition; transform(array, x -> value) changes each"),
+    function(
+        "filter(array, x -> condition)",
+        "the elements that meet a condition; transform(array, x -> value) changes each",
+    ),
     function("cardinality(array)", "how many elements an array has"),
     function("date_trunc(unit, moment)", "the beginning of a moment's minute, hour, day, week, month or year"),
     function("date_add(unit, n, moment)", "a moment n units later; earlier if negative"),
@@ -87,7 +97,10 @@ pub const FUNCTIONS: &[FunctionDescription] = &[
     function("year(moment)", "a part of a moment; also month, day, hour, minute, second, day_of_week, week"),
     function("now()", "when the query began; also current_timestamp, current_date"),
     function("regexp_like(text, pattern)", "whether a regular expression matches somewhere"),
-    function("regexp_extract(text, pattern, n)", "what the n-th group of a regular expression matches; without n, all of it"),
+    function(
+        "regexp_extract(text, pattern, n)",
+        "what the n-th group of a regular expression matches; without n, all of it",
+    ),
     function("regexp_replace(text, pattern, by)", "text with every match replaced; $1 is what the first group matched"),
     function("split_part(text, separator, n)", "the n-th part of text; split(text, separator) gives all as an array"),
     function("if(condition, a, b)", "a or b; also CASE, COALESCE, NULLIF, TRY_CAST"),

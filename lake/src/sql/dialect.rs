@@ -59,8 +59,7 @@ impl Dialect for Lake {
 
 /// Parses one statement. A semicolon behind it is allowed.
 pub(super) fn parse(tokens: &[TokenWithSpan], source: Source<'_>) -> Result<Statement, QueryError> {
-    let mut parser =
-        Parser::new(&Lake).with_recursion_limit(DEPTH_MAX).with_tokens_with_locations(tokens.to_vec());
+    let mut parser = Parser::new(&Lake).with_recursion_limit(DEPTH_MAX).with_tokens_with_locations(tokens.to_vec());
     let statement = parser.parse_statement().map_err(|error| QueryError::of_parser(&error, source))?;
     while parser.consume_token(&Token::SemiColon) {}
     let next = parser.peek_token();

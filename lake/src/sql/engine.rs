@@ -58,7 +58,8 @@ impl Engine {
     /// # Errors
     /// The folder to spill to can't be made.
     pub fn new(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, QueryError> {
-        let failed = |error: DataFusionError| QueryError::new(Exception::Failed, format!("start the query engine: {error}"));
+        let failed =
+            |error: DataFusionError| QueryError::new(Exception::Failed, format!("start the query engine: {error}"));
         let mut disk = DiskManagerBuilder::default().with_max_temp_directory_size(config.spill_max.as_u64());
         if let Some(folder) = &config.spill_dir {
             std::fs::create_dir_all(folder).map_err(|error| {
@@ -125,7 +126,8 @@ impl Engine {
     pub async fn query(&self, statement: &str) -> Result<Run, QueryError> {
         let started = Instant::now();
         let Ok(permit) = self.running.clone().try_acquire_owned() else {
-            let message = format!("{} queries run already, as many as query.queries_max allows", self.config.queries_max);
+            let message =
+                format!("{} queries run already, as many as query.queries_max allows", self.config.queries_max);
             return Err(QueryError::new(Exception::MaxConcurrentQueries, message));
         };
         let (plan, names) = self.plan(statement).await?;
@@ -140,7 +142,8 @@ impl Engine {
     ) -> Result<(Arc<dyn datafusion::physical_plan::ExecutionPlan>, rewrite::OutputNames), QueryError> {
         let length = statement.chars().count();
         if length > STATEMENT_CHARACTERS_MAX {
-            let message = format!("the statement has {length} characters; at most {STATEMENT_CHARACTERS_MAX} are allowed");
+            let message =
+                format!("the statement has {length} characters; at most {STATEMENT_CHARACTERS_MAX} are allowed");
             return Err(QueryError::new(Exception::InvalidParameter, message));
         }
         let source = Source(statement);

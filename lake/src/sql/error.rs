@@ -2,12 +2,15 @@
 
 use std::fmt;
 
+use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{DataFusionError, SchemaError};
 use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan};
 
 use super::source::Source;
 use super::suggest;
+use crate::kind::Kind;
+use crate::schema;
 
 /// What kind of failure it is. The first five are exceptions of CloudTrail's API (`StartQuery` in the API reference).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -109,6 +112,10 @@ impl QueryError {
             let message = format!("there is no column '{}'{help}", field.name);
             return Self::invalid(message).at(span.and_then(|span| source.place(span)));
         }
+        if let Some((column, member, span)) = member_of_text(root, tokens) {
+            let message = format!("{column} is JSON text, not a row: write element_at({column}, '{member}')");
+            return Self::invalid(message).at(source.place(span));
+        }
         match root {
             DataFusionError::ResourcesExhausted(_) => Self::of_run(error),
             root => Self::invalid(plain_message(root)).at(diagnosed.and_then(|span| source.place(span))),
@@ -161,8 +168,29 @@ fn find_own(error: &DataFusionError) -> Option<&QueryError> {
 
 /// The identifier `name` in the statement, whichever case it is written in.
 fn span_of(name: &str, tokens: &[TokenWithSpan]) -> Option<Span> {
-    let is_it = |token: &&TokenWithSpan| matches!(&token.token, Token::Word(word) if word.value.eq_ignore_ascii_case(name));
+    let is_it =
+        |token: &&TokenWithSpan| matches!(&token.token, Token::Word(word) if word.value.eq_ignore_ascii_case(name));
     tokens.iter().find(is_it).map(|token| token.span)
+}
+
+/// The first `column.member` of a column that holds text, if that is what the planner stumbles over.
+fn member_of_text<'a>(error: &DataFusionError, tokens: &'a [TokenWithSpan]) -> Option<(&'a str, &'a str, Span)> {
+    if !plain_message(error).contains("type Utf8 is not Struct") {
+        return None;
+    }
+    let is_text = |name: &str| {
+        let columns = Kind::ALL.iter().flat_map(|kind| schema::columns(*kind));
+        columns
+            .into_iter()
+            .any(|column| column.field.name().eq_ignore_ascii_case(name) && *column.field.data_type() == DataType::Utf8)
+    };
+    tokens.windows(3).find_map(|window| match [&window[0].token, &window[1].token, &window[2].token] {
+        [Token::Word(column), Token::Period, Token::Word(member)] if is_text(&column.value) => {
+            let span = Span::new(window[0].span.start, window[2].span.end);
+            Some((column.value.as_str(), member.value.as_str(), span))
+        }
+        _ => None,
+    })
 }
 
 /// Splits `… at Line: 1, Column: 5`.

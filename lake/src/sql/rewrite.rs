@@ -85,7 +85,11 @@ struct Rewriter<'a> {
 }
 
 impl Rewriter<'_> {
-    fn refuse<T>(&self, error: QueryError, span: datafusion::sql::sqlparser::tokenizer::Span) -> ControlFlow<QueryError, T> {
+    fn refuse<T>(
+        &self,
+        error: QueryError,
+        span: datafusion::sql::sqlparser::tokenizer::Span,
+    ) -> ControlFlow<QueryError, T> {
         ControlFlow::Break(error.at(self.context.source.place(span)))
     }
 

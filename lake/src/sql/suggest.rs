@@ -13,7 +13,7 @@ pub(super) fn sentence<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>
     }
 }
 
-/// Names within a third of the word's length of it, or that it is a part of; the nearest first.
+/// The nearest of the names within a third of the word's length, or that it is a part of.
 fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let wrong = wrong.to_lowercase();
     let far = (wrong.chars().count() / 3).max(1);
@@ -28,7 +28,8 @@ fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a
         .collect();
     near.sort_unstable();
     near.dedup_by_key(|(_, name)| *name);
-    near.into_iter().map(|(_, name)| name).take(SUGGESTED_MAX).collect()
+    let nearest = near.first().map_or(0, |(distance, _)| *distance);
+    near.into_iter().filter(|(distance, _)| *distance == nearest).map(|(_, name)| name).take(SUGGESTED_MAX).collect()
 }
 
 /// How many characters must be put in, left out or changed (Levenshtein).
@@ -54,8 +55,9 @@ mod tests {
     fn the_nearest_names_are_suggested() {
         let columns = ["eventname", "eventtime", "eventid", "awsregion", "useridentity"];
         assert_eq!(sentence("eventnme", columns), "; did you mean 'eventname'?");
-        assert_eq!(sentence("eventtim", columns), "; did you mean 'eventtime' or 'eventname'?");
+        assert_eq!(sentence("eventtim", columns), "; did you mean 'eventtime'?");
         assert_eq!(sentence("region", columns), "; did you mean 'awsregion'?");
         assert_eq!(sentence("zzz", columns), "");
+        assert_eq!(sentence("bat", ["cat", "rat", "bath"]), "; did you mean 'bath', 'cat' or 'rat'?");
     }
 }

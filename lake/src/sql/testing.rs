@@ -26,9 +26,11 @@ pub(crate) fn engine(records: &[String]) -> Engine {
 pub(crate) fn engine_with(config: &Config, records: &[String]) -> Engine {
     let engine = Engine::new(config, Manual::new(NOW.parse::<Timestamp>().unwrap())).unwrap();
     let other = "eeee1e10-0000-1111-2222-333333333333";
-    for (name, id, kind, records) in
-        [("events", ID, Kind::Events, records), ("Insights-2", other, Kind::Insight, &[]), ("items", "", Kind::ConfigurationItem, &[])]
-    {
+    for (name, id, kind, records) in [
+        ("events", ID, Kind::Events, records),
+        ("Insights-2", other, Kind::Insight, &[]),
+        ("items", "", Kind::ConfigurationItem, &[]),
+    ] {
         let batch = batch(kind, records);
         let table = MemTable::try_new(batch.schema(), vec![vec![batch]]).unwrap();
         let store = StoreName { name: name.to_owned(), id: id.to_owned(), kind };
@@ -78,9 +80,10 @@ pub(crate) async fn refused(engine: &Engine, statement: &str) -> String {
 
 /// A record with these members besides the usual ones.
 pub(crate) fn record(time: &str, source: &str, name: &str, more: &str) -> String {
-    let id = format!("{:08x}-0000-4000-8000-000000000000", time.bytes().chain(name.bytes()).fold(7_u32, |sum, byte| {
-        sum.wrapping_mul(31).wrapping_add(byte.into())
-    }));
+    let id = format!(
+        "{:08x}-0000-4000-8000-000000000000",
+        time.bytes().chain(name.bytes()).fold(7_u32, |sum, byte| { sum.wrapping_mul(31).wrapping_add(byte.into()) })
+    );
     format!(
         r#"{{"eventVersion":"1.11","eventTime":"{time}","eventSource":"{source}","eventName":"{name}","awsRegion":"us-east-1","eventID":"{id}","eventType":"AwsApiCall","recipientAccountId":"111122223333","eventCategory":"Management","managementEvent":true{more}}}"#
     )

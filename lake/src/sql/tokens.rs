@@ -10,9 +10,9 @@ use super::source::Source;
 
 /// Splits a statement. `names` are those of the event data stores.
 pub(super) fn tokens(source: Source<'_>, names: &[String]) -> Result<Vec<TokenWithSpan>, QueryError> {
-    let tokens = Tokenizer::new(&Lake, source.0).tokenize_with_location().map_err(|error| {
-        QueryError::invalid(error.message).at(source.place_at(error.location))
-    })?;
+    let tokens = Tokenizer::new(&Lake, source.0)
+        .tokenize_with_location()
+        .map_err(|error| QueryError::invalid(error.message).at(source.place_at(error.location)))?;
     let offsets = source.offsets(&tokens);
     let mut out: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
     let mut index = 0;
@@ -58,9 +58,8 @@ fn bare_name(text: &str, at: usize, token: &Token, before: &[TokenWithSpan], nam
         Some(Token::Word(word)) if matches!(word.keyword, Keyword::FROM | Keyword::JOIN) => {}
         _ => return None,
     }
-    let is_here = |name: &&String| {
-        rest.get(..name.len()).is_some_and(|text| text.eq_ignore_ascii_case(name)) && ends(name.len())
-    };
+    let is_here =
+        |name: &&String| rest.get(..name.len()).is_some_and(|text| text.eq_ignore_ascii_case(name)) && ends(name.len());
     names.iter().filter(is_here).map(String::len).max()
 }
 

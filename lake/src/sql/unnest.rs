@@ -8,11 +8,11 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use datafusion::arrow::datatypes::DataType;
-use datafusion::common::{Column, Result, UnnestOptions, plan_err};
+use datafusion::common::{Column, Result, ScalarValue, UnnestOptions, plan_err};
 use datafusion::functions::core::expr_fn::get_field;
 use datafusion::functions_nested::expr_fn::{cardinality, gen_series};
 use datafusion::logical_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
-use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, cast, lit};
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, cast, lit, when};
 use datafusion::sql::sqlparser::ast::{
     self, Join, JoinConstraint, JoinOperator, TableAlias, TableFactor, TableWithJoins, Value,
 };
@@ -25,7 +25,11 @@ pub(super) struct UnnestPlanner {
 }
 
 impl RelationPlanner for UnnestPlanner {
-    fn plan_relation(&self, relation: TableFactor, context: &mut dyn RelationPlannerContext) -> Result<RelationPlanning> {
+    fn plan_relation(
+        &self,
+        relation: TableFactor,
+        context: &mut dyn RelationPlannerContext,
+    ) -> Result<RelationPlanning> {
         let mut nested = match relation {
             TableFactor::NestedJoin { table_with_joins, alias: None } if ends_in_unnest(&table_with_joins) => {
                 *table_with_joins
@@ -71,6 +75,10 @@ fn is_true(constraint: &JoinConstraint) -> bool {
     }
 }
 
+fn null_if_empty(array: Expr) -> Result<Expr> {
+    when(cardinality(array.clone()).eq(lit(0_u64)), lit(ScalarValue::Null)).otherwise(array)
+}
+
 struct Unnesting {
     left: LogicalPlan,
     arrays: Vec<Expr>,
@@ -89,13 +97,21 @@ impl Unnesting {
                 DataType::List(element) | DataType::LargeList(element) | DataType::FixedSizeList(element, _) => {
                     elements.push(element.data_type().clone());
                 }
-                other => return plan_err!("UNNEST takes an array, not {other}; for JSON text: UNNEST(CAST(json_extract(…) AS array(varchar)))"),
+                other => {
+                    return plan_err!(
+                        "UNNEST takes an array, not {other}; for JSON text: UNNEST(CAST(json_extract(…) AS array(varchar)))"
+                    );
+                }
             }
         }
         if self.with_ordinality {
             let Some(first) = self.arrays.first() else { return plan_err!("UNNEST takes an array") };
             let length = cast(cardinality(first.clone()), DataType::Int64);
             self.arrays.push(gen_series(lit(1_i64), length, lit(1_i64)));
+        }
+        if self.keeps_empty {
+            // An empty array gives no row, NULL gives one.
+            self.arrays = self.arrays.into_iter().map(null_if_empty).collect::<Result<_>>()?;
         }
         let names: Vec<_> = (0..self.arrays.len()).map(|index| format!("__unnest_{}_{index}", self.id)).collect();
         let named = names.iter().zip(self.arrays.clone()).map(|(name, array)| array.alias(name));
@@ -117,7 +133,11 @@ impl Unnesting {
             let column = Expr::Column(Column::from_name(name));
             match element {
                 DataType::Struct(fields) if given.len() != names.len() => {
-                    columns.extend(fields.iter().map(|field| (get_field(column.clone(), field.name().clone()), field.name().clone())));
+                    columns.extend(
+                        fields
+                            .iter()
+                            .map(|field| (get_field(column.clone(), field.name().clone()), field.name().clone())),
+                    );
                 }
                 _ => columns.push((column, format!("_col{}", columns.len()))),
             }
@@ -130,7 +150,8 @@ impl Unnesting {
         if !given.is_empty() && given.len() != columns.len() {
             return plan_err!("UNNEST has {} columns here, and its alias names {}", columns.len(), given.len());
         }
-        let table = self.alias.as_ref().map_or_else(|| format!("__unnest_{}", self.id), |alias| alias.name.value.clone());
+        let table =
+            self.alias.as_ref().map_or_else(|| format!("__unnest_{}", self.id), |alias| alias.name.value.clone());
         let name = |(index, (expr, own)): (usize, (Expr, String))| {
             expr.alias_qualified(Some(table.as_str()), given.get(index).cloned().unwrap_or(own))
         };

@@ -150,7 +150,9 @@ fn lookup(
     let mut out = StringBuilder::new();
     for row in 0..rows {
         let path = paths.get(row).map(parse).transpose()?;
-        let found = path.zip(texts.get(row)).and_then(|(path, text)| path.find(text.as_bytes()).and_then(of).map(Cow::into_owned));
+        let found = path
+            .zip(texts.get(row))
+            .and_then(|(path, text)| path.find(text.as_bytes()).and_then(of).map(Cow::into_owned));
         out.append_option(found);
     }
     Ok(Arc::new(out.finish()))

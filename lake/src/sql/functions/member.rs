@@ -48,7 +48,9 @@ impl ScalarUDFImpl for ElementAt {
         match from {
             DataType::Null => Ok(vec![DataType::Utf8, DataType::Utf8]),
             text if is_text(text) && is_text(key) => Ok(arguments.to_vec()),
-            text if is_text(text) => plan_err!("element_at takes the name of a member of JSON text; for an array in it, json_extract(…, '$[0]')"),
+            text if is_text(text) => plan_err!(
+                "element_at takes the name of a member of JSON text; for an array in it, json_extract(…, '$[0]')"
+            ),
             DataType::Struct(_) => Ok(vec![from.clone(), DataType::Utf8]),
             DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..) => {
                 Ok(vec![from.clone(), DataType::Int64])
@@ -71,7 +73,8 @@ impl ScalarUDFImpl for ElementAt {
                 element.data_type().clone()
             }
             DataType::Struct(fields) => {
-                let name = arguments.scalar_arguments.get(1).copied().flatten().and_then(|name| name.try_as_str()).flatten();
+                let name =
+                    arguments.scalar_arguments.get(1).copied().flatten().and_then(|name| name.try_as_str()).flatten();
                 let field = name.and_then(|name| fields.iter().find(|field| field.name().eq_ignore_ascii_case(name)));
                 let Some(field) = field else {
                     let names: Vec<_> = fields.iter().map(|field| field.name().as_str()).collect();
@@ -102,7 +105,9 @@ impl ScalarUDFImpl for ElementAt {
                 };
                 let field = name.and_then(|name| fields.iter().find(|field| field.name().eq_ignore_ascii_case(name)));
                 match field {
-                    Some(field) => ExprSimplifyResult::Simplified(get_field().call(vec![from, lit(field.name().as_str())])),
+                    Some(field) => {
+                        ExprSimplifyResult::Simplified(get_field().call(vec![from, lit(field.name().as_str())]))
+                    }
                     None => ExprSimplifyResult::Original(vec![from, key]),
                 }
             }
@@ -185,7 +190,10 @@ impl ScalarUDFImpl for Contains {
     }
 
     fn simplify(&self, arguments: Vec<Expr>, info: &SimplifyContext) -> Result<ExprSimplifyResult> {
-        let is_list = matches!(info.get_data_type(&arguments[0])?, DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..));
+        let is_list = matches!(
+            info.get_data_type(&arguments[0])?,
+            DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..)
+        );
         let function = if is_list { array_has_udf() } else { contains() };
         Ok(ExprSimplifyResult::Simplified(function.call(arguments)))
     }

@@ -4,14 +4,14 @@ mod format;
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, Date32Builder, Int64Builder, StringBuilder, TimestampMicrosecondBuilder};
+use datafusion::arrow::array::{
+    Array, ArrayRef, AsArray, Date32Builder, Int64Builder, StringBuilder, TimestampMicrosecondBuilder,
+};
 use datafusion::arrow::compute::cast as cast_array;
 use datafusion::arrow::datatypes::{DataType, Date32Type, Int64Type, TimeUnit, TimestampMicrosecondType};
 use datafusion::common::{Result, exec_datafusion_err, exec_err, plan_err};
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
-use datafusion::logical_expr::{
-    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility, cast,
-};
+use datafusion::logical_expr::{ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility, cast};
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
@@ -76,15 +76,20 @@ impl ScalarUDFImpl for Moment {
             (Function::DateAdd, [unit, _, DataType::Date32]) if is_text(unit) => {
                 Ok(vec![DataType::Utf8, DataType::Int64, DataType::Date32])
             }
-            (Function::DateAdd, [unit, _, at]) if is_text(unit) => Ok(vec![DataType::Utf8, DataType::Int64, moment(name, at)?]),
+            (Function::DateAdd, [unit, _, at]) if is_text(unit) => {
+                Ok(vec![DataType::Utf8, DataType::Int64, moment(name, at)?])
+            }
             (Function::DateDiff, [unit, from, to]) if is_text(unit) => {
                 Ok(vec![DataType::Utf8, moment(name, from)?, moment(name, to)?])
             }
             (Function::DateAdd | Function::DateDiff, [..]) => {
-                plan_err!("{name} takes a unit such as 'day', then {}", match self.function {
-                    Function::DateAdd => "a number and a moment",
-                    _ => "two moments",
-                })
+                plan_err!(
+                    "{name} takes a unit such as 'day', then {}",
+                    match self.function {
+                        Function::DateAdd => "a number and a moment",
+                        _ => "two moments",
+                    }
+                )
             }
             (Function::ToIso8601, [at]) => Ok(vec![moment(name, at)?]),
             (Function::FormatDatetime | Function::DateFormat, [at, pattern]) if is_text(pattern) => {
@@ -92,10 +97,13 @@ impl ScalarUDFImpl for Moment {
             }
             (Function::ToVarchar, [DataType::Timestamp(..)]) => Ok(vec![timestamp()]),
             (Function::ToVarchar, [other]) => Ok(vec![other.clone()]),
-            _ => plan_err!("{name} takes a moment{}", match self.function {
-                Function::FormatDatetime | Function::DateFormat => " and a pattern",
-                _ => "",
-            }),
+            _ => plan_err!(
+                "{name} takes a moment{}",
+                match self.function {
+                    Function::FormatDatetime | Function::DateFormat => " and a pattern",
+                    _ => "",
+                }
+            ),
         }
     }
 
@@ -177,7 +185,9 @@ impl Unit {
             "quarter" => Self::Months(3),
             "year" => Self::Months(12),
             other => {
-                return exec_err!("'{other}' is no unit; there are millisecond, second, minute, hour, day, week, month, quarter and year");
+                return exec_err!(
+                    "'{other}' is no unit; there are millisecond, second, minute, hour, day, week, month, quarter and year"
+                );
             }
         })
     }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, LargeStringArray, StringArray, StringBuilder, StringViewArray};
+use datafusion::arrow::array::{
+    Array, ArrayRef, AsArray, LargeStringArray, StringArray, StringBuilder, StringViewArray,
+};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility};
@@ -41,16 +43,20 @@ impl<'a> Texts<'a> {
 /// The text of a constant argument; None for NULL. The outer None: the argument isn't constant.
 pub(super) fn constant(argument: &ColumnarValue) -> Option<Option<&str>> {
     match argument {
-        ColumnarValue::Scalar(
-            ScalarValue::Utf8(text) | ScalarValue::LargeUtf8(text) | ScalarValue::Utf8View(text),
-        ) => Some(text.as_deref()),
+        ColumnarValue::Scalar(ScalarValue::Utf8(text) | ScalarValue::LargeUtf8(text) | ScalarValue::Utf8View(text)) => {
+            Some(text.as_deref())
+        }
         ColumnarValue::Scalar(ScalarValue::Null) => Some(None),
         _ => None,
     }
 }
 
 /// The types of arguments that are all text: what is text stays as it is, NULL becomes text.
-pub(super) fn all_text(name: &str, arguments: &[DataType], count: std::ops::RangeInclusive<usize>) -> Result<Vec<DataType>> {
+pub(super) fn all_text(
+    name: &str,
+    arguments: &[DataType],
+    count: std::ops::RangeInclusive<usize>,
+) -> Result<Vec<DataType>> {
     if !count.contains(&arguments.len()) {
         return plan_err!("{name} takes {} arguments, not {}", describe(&count), arguments.len());
     }

@@ -1,10 +1,16 @@
 //! How `UNNEST` is put: each that follows other tables becomes a nested join together with them, which the planner of
 //! [`crate::sql::unnest`] takes.
 
-use datafusion::sql::sqlparser::ast::{Join, JoinConstraint, JoinOperator, TableFactor, TableWithJoins};
+use datafusion::sql::sqlparser::ast::{
+    FunctionArg, FunctionArgExpr, Join, JoinConstraint, JoinOperator, TableFactor, TableFunctionArgs, TableWithJoins,
+};
 
 /// Makes `a CROSS JOIN UNNEST(x)` and `a, UNNEST(x)` into `(a CROSS JOIN UNNEST(x))`, wherever it stands in a FROM.
 pub(super) fn gather_unnest(from: &mut Vec<TableWithJoins>) {
+    for table in from.iter_mut() {
+        recognize(&mut table.relation);
+        table.joins.iter_mut().for_each(|join| recognize(&mut join.relation));
+    }
     while let Some(index) = from.iter().skip(1).position(|table| is_unnest(&table.relation)).map(|index| index + 1) {
         // `a, b, UNNEST(x)`: it may name columns of all that stands before it.
         let unnest = from.remove(index);
@@ -18,6 +24,28 @@ pub(super) fn gather_unnest(from: &mut Vec<TableWithJoins>) {
         from.insert(0, joined);
     }
     from.iter_mut().for_each(nest);
+}
+
+/// The parser takes UNNEST for a function that gives a table.
+fn recognize(relation: &mut TableFactor) {
+    let TableFactor::Table { name, alias, args: Some(TableFunctionArgs { args, .. }), with_ordinality, .. } = relation
+    else {
+        return;
+    };
+    if !name.to_string().eq_ignore_ascii_case("unnest") {
+        return;
+    }
+    let array = |argument: &FunctionArg| match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
+        _ => None,
+    };
+    *relation = TableFactor::UNNEST {
+        alias: alias.take(),
+        array_exprs: args.iter().filter_map(array).collect(),
+        with_offset: false,
+        with_offset_alias: None,
+        with_ordinality: *with_ordinality,
+    };
 }
 
 fn nest(table: &mut TableWithJoins) {
@@ -39,7 +67,7 @@ fn placeholder() -> TableFactor {
     }
 }
 
-pub(in crate::sql) fn is_unnest(relation: &TableFactor) -> bool {
+fn is_unnest(relation: &TableFactor) -> bool {
     matches!(relation, TableFactor::UNNEST { .. })
 }
 

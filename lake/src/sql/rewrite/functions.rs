@@ -2,12 +2,12 @@
 //!
 //! What DataFusion has not at all is a function of our own ([`crate::sql::functions`]).
 
+use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, BinaryOperator, CaseWhen, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArgumentClause, FunctionArgumentList, FunctionArguments, Ident, LambdaFunction, ObjectName,
-    ObjectNamePart, OrderByExpr, OrderByOptions, Subscript, TypedString, UnaryOperator, Value,
+    FunctionArgumentClause, FunctionArgumentList, FunctionArguments, Ident, LambdaFunction, ObjectName, ObjectNamePart,
+    OrderByExpr, OrderByOptions, Subscript, TypedString, UnaryOperator, Value,
 };
-use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use jiff::Timestamp;
 
 /// The type of every moment, as `arrow_cast` names it: that of `eventtime`, so that comparing needs no cast.
@@ -15,10 +15,43 @@ const MOMENT: &str = "Timestamp(Microsecond, Some(\"UTC\"))";
 
 /// Functions that exist by rewriting only.
 pub(super) const REWRITTEN: [&str; 37] = [
-    "if", "count_if", "arbitrary", "max_by", "min_by", "split", "filter", "transform", "all_match", "none_match", "year",
-    "quarter", "month", "week", "day", "day_of_month", "day_of_week", "dow", "day_of_year", "doy", "hour", "minute",
-    "second", "date", "from_iso8601_timestamp", "from_iso8601_date", "json_parse", "json_format", "regexp_extract",
-    "typeof", "every", "slice", "sequence", "approx_percentile", "try", "localtimestamp", "array_join",
+    "if",
+    "count_if",
+    "arbitrary",
+    "max_by",
+    "min_by",
+    "split",
+    "filter",
+    "transform",
+    "all_match",
+    "none_match",
+    "year",
+    "quarter",
+    "month",
+    "week",
+    "day",
+    "day_of_month",
+    "day_of_week",
+    "dow",
+    "day_of_year",
+    "doy",
+    "hour",
+    "minute",
+    "second",
+    "date",
+    "from_iso8601_timestamp",
+    "from_iso8601_date",
+    "json_parse",
+    "json_format",
+    "regexp_extract",
+    "typeof",
+    "every",
+    "slice",
+    "sequence",
+    "approx_percentile",
+    "try",
+    "localtimestamp",
+    "array_join",
 ];
 
 /// Whether `name`, in lower case, is one of them.
@@ -38,10 +71,13 @@ pub(super) fn rewrite(expr: &mut Expr, now: Timestamp) {
             _ => None,
         },
         Expr::Cast { kind, expr, data_type, .. } => rewrite_cast(kind, expr, data_type),
-        Expr::TypedString(TypedString { data_type: DataType::Timestamp(..) | DataType::Datetime(_), value, .. }) => {
-            Some(moment(Expr::Value(value.clone()), "arrow_cast"))
-        }
+        Expr::TypedString(TypedString {
+            data_type: DataType::Timestamp(..) | DataType::Datetime(_), value, ..
+        }) => Some(moment(Expr::Value(value.clone()), "arrow_cast")),
         Expr::CompoundFieldAccess { root, access_chain } => rewrite_access(root, access_chain),
+        Expr::Substring { expr, substring_from: Some(start), substring_for, .. } => {
+            from_the_end(expr, start, substring_for.as_deref())
+        }
         _ => None,
     };
     if let Some(new) = new {
@@ -77,7 +113,6 @@ fn rewrite_call(name: &str, function: &mut Function, now: Timestamp) -> Option<E
         ("regexp_replace", [_, _, _]) => Some(call("regexp_replace", [arguments, vec![text("g")]].concat())),
         ("regexp_extract", [from, pattern]) => Some(regexp_group(from, pattern, number(0))),
         ("regexp_extract", [from, pattern, group]) => Some(regexp_group(from, pattern, group.clone())),
-        ("substr" | "substring", [from, start, rest @ ..]) => from_the_end(from, start, rest),
         ("filter", [..]) => Some(call("array_filter", arguments)),
         ("transform", [..]) => Some(call("array_transform", arguments)),
         ("none_match", [..]) => Some(not(call("array_any_match", arguments))),
@@ -86,7 +121,8 @@ fn rewrite_call(name: &str, function: &mut Function, now: Timestamp) -> Option<E
             Some(not(call("array_any_match", vec![array.clone(), Expr::Lambda(lambda)])))
         }
         ("slice", [array, start, length]) => {
-            let last = binary(binary(start.clone(), BinaryOperator::Plus, length.clone()), BinaryOperator::Minus, number(1));
+            let last =
+                binary(binary(start.clone(), BinaryOperator::Plus, length.clone()), BinaryOperator::Minus, number(1));
             Some(call("array_slice", vec![array.clone(), start.clone(), last]))
         }
         ("sequence", [..]) => Some(call("generate_series", arguments)),
@@ -167,7 +203,9 @@ fn rewrite_cast(kind: &CastKind, expr: &Expr, data_type: &DataType) -> Option<Ex
         }
         DataType::JSON => Some(expr.clone()),
         // A JSON string becomes its value, as Trino has it.
-        DataType::Varchar(_) | DataType::Text | DataType::String(_) if is_json(expr) => Some(call("json_text", vec![expr.clone()])),
+        DataType::Varchar(_) | DataType::Text | DataType::String(_) if is_json(expr) => {
+            Some(call("json_text", vec![expr.clone()]))
+        }
         DataType::Varchar(None) => Some(call("to_varchar", vec![expr.clone()])),
         DataType::Array(_) if is_json(expr) => Some(call("json_elements", vec![expr.clone()])),
         _ => None,
@@ -217,12 +255,12 @@ fn regexp_group(from: &Expr, pattern: &Expr, group: Expr) -> Expr {
 }
 
 /// A negative start counts from the end.
-fn from_the_end(from: &Expr, start: &Expr, rest: &[Expr]) -> Option<Expr> {
+fn from_the_end(from: &Expr, start: &Expr, length: Option<&Expr>) -> Option<Expr> {
     let Expr::UnaryOp { op: UnaryOperator::Minus, expr: count } = start else { return None };
     let tail = call("right", vec![from.clone(), *count.clone()]);
-    Some(match rest {
-        [length] => call("substr", vec![tail, number(1), length.clone()]),
-        _ => tail,
+    Some(match length {
+        Some(length) => call("substr", vec![tail, number(1), length.clone()]),
+        None => tail,
     })
 }
 

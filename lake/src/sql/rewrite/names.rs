@@ -139,6 +139,9 @@ fn name_selects(body: &mut SetExpr) {
 fn name_select(select: &mut Select) {
     let tables = table_names(select);
     let mut taken = HashSet::new();
+    // A column beside a wildcard would stand there twice under one name.
+    let is_wildcard = |item: &SelectItem| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..));
+    let has_wildcard = select.projection.iter().any(is_wildcard);
     for (index, item) in select.projection.iter_mut().enumerate() {
         let (name, is_given) = match item {
             SelectItem::ExprWithAlias { alias, .. } => (alias.value.to_lowercase(), true),
@@ -153,9 +156,9 @@ fn name_select(select: &mut Select) {
         match item {
             SelectItem::ExprWithAlias { alias, .. } if is_new => lower(alias),
             SelectItem::ExprWithAlias { alias, .. } => *alias = another(&name, &mut taken),
-            SelectItem::UnnamedExpr(_) if is_given && is_new => {}
+            SelectItem::UnnamedExpr(_) if is_given && is_new && !has_wildcard => {}
             SelectItem::UnnamedExpr(expr) => {
-                let alias = if is_new { quoted(&name) } else { another(&name, &mut taken) };
+                let alias = if is_new && !has_wildcard { quoted(&name) } else { another(&name, &mut taken) };
                 *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
             }
             _ => {}

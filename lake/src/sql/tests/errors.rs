@@ -45,12 +45,12 @@ async fn errors_point_at_their_place() {
         refused(&engine, "SELECT regexp_lik(eventname, 'a') FROM events").await,
         "InvalidQueryStatementException: there is no function 'regexp_lik'; did you mean 'regexp_like'?\n  at line 1, column 8\n  SELECT regexp_lik(eventname, 'a') FROM events\n         ^^^^^^^^^^"
     );
-    let error = refused(&engine, "SELECT eventname FROM events WHERE AND x").await;
-    assert!(error.contains("at line 1, column 36"), "{error}");
+    let error = refused(&engine, "SELECT count(* FROM events").await;
+    assert!(error.contains("at line 1, column 16"), "{error}");
     let error = refused(&engine, "SELECT 'abc FROM events").await;
     assert!(error.contains("at line 1, column 8"), "{error}");
     let error = refused(&engine, "SELECT useridentity.nam FROM events").await;
-    assert!(error.contains("there is no field 'nam'") || error.contains("nam"), "{error}");
+    assert!(error.contains("'nam'") || error.contains("nam"), "{error}");
 }
 
 #[tokio::test]

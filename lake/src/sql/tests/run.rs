@@ -1,14 +1,20 @@
 //! The bounds of a running query, and its figures.
 
+use std::fs::File;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use datafusion::datasource::file_format::parquet::ParquetFormat;
+use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
 use futures::StreamExt;
 use orgtrail_service::shape::Bytes;
+use parquet::arrow::ArrowWriter;
 
-use super::records;
-use crate::sql::testing::{engine, engine_with, refused, rows};
-use crate::sql::{Config, Exception};
+use super::{record, records};
+use crate::kind::Kind;
+use crate::sql::testing::{batch, engine_with, refused, rows};
+use crate::sql::{Config, Engine, Exception};
 
 #[tokio::test]
 async fn a_query_that_runs_too_long_ends() {
@@ -33,9 +39,9 @@ async fn as_many_queries_run_as_may_and_a_dropped_one_makes_room() {
 async fn memory_is_bounded_and_sorting_goes_to_disk() {
     let folder = tempfile::tempdir().unwrap();
     let spill_dir = folder.path().join("spill");
-    let config = Config { memory: Bytes::mib(32), spill_dir: Some(spill_dir.clone()), ..Config::default() };
+    let config = Config { memory: Bytes::mib(64), spill_dir: Some(spill_dir.clone()), ..Config::default() };
     let engine = engine_with(&config, &records());
-    let sorted = "SELECT count(*) FROM (SELECT repeat(CAST(value AS varchar), 30) AS x FROM generate_series(1, 600000) ORDER BY 1 LIMIT 500000)";
+    let sorted = "SELECT repeat(CAST(value AS varchar), 60) AS x FROM generate_series(100000, 300000) ORDER BY 1";
     let mut run = engine.query(sorted).await.unwrap();
     while let Some(batch) = run.batches.next().await {
         batch.unwrap();
@@ -47,46 +53,51 @@ async fn memory_is_bounded_and_sorting_goes_to_disk() {
     assert!(refused(&engine, sorted).await.starts_with("QueryResourcesExhausted: "));
 }
 
+/// An engine whose event data store `events` is a Parquet file of 3,000 records.
+fn engine_of_file(config: &Config, folder: &Path) -> Engine {
+    let path = folder.join("1.parquet");
+    let name = |index: usize| format!("{index:0400x}");
+    let records: Vec<_> =
+        (0..3_000).map(|index| record("2026-03-01T00:00:00Z", "s3.amazonaws.com", &name(index), "")).collect();
+    let batch = batch(Kind::Events, &records);
+    let mut writer = ArrowWriter::try_new(File::create(&path).unwrap(), batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    let engine = engine_with(config, &[]);
+    let url = ListingTableUrl::parse(path.to_str().unwrap()).unwrap();
+    let options = ListingOptions::new(Arc::new(ParquetFormat::default()));
+    let table = ListingTableConfig::new(url).with_listing_options(options).with_schema(batch.schema());
+    let store = engine.stores().into_iter().find(|store| store.name == "events").unwrap();
+    engine.register(&store, Arc::new(ListingTable::try_new(table).unwrap())).unwrap();
+    engine
+}
+
 #[tokio::test]
-async fn figures_count_rows_and_time() {
-    let engine = engine(&records());
-    let run = engine.query("SELECT * FROM events WHERE readonly").await.unwrap();
+async fn figures_count_bytes_rows_and_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = engine_of_file(&Config::default(), folder.path());
+    let run = engine.query("SELECT eventname FROM events WHERE eventname LIKE '%7'").await.unwrap();
     let statistics = run.statistics.clone();
     assert_eq!(statistics.figures().rows_out, 0);
-    assert_eq!(run.collect().await.unwrap().iter().map(|batch| batch.num_rows()).sum::<usize>(), 1);
+    run.collect().await.unwrap();
     let figures = statistics.figures();
-    assert_eq!((figures.rows_scanned, figures.rows_out), (5, 1));
+    assert_eq!((figures.rows_scanned, figures.rows_out), (3_000, 188), "{figures:?}");
+    assert!((1_000_000..2_000_000).contains(&figures.bytes_scanned), "{figures:?}");
     assert_eq!(statistics.figures().elapsed, figures.elapsed, "it stands still when the query is over");
 }
 
 #[tokio::test]
 async fn a_query_that_reads_too_much_ends() {
-    use datafusion::datasource::file_format::parquet::ParquetFormat;
-    use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
-
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("1.parquet");
-    let batch = crate::sql::testing::batch(crate::kind::Kind::Events, &records());
-    let file = std::fs::File::create(&path).unwrap();
-    let mut writer = parquet::arrow::ArrowWriter::try_new(file, batch.schema(), None).unwrap();
-    writer.write(&batch).unwrap();
-    writer.close().unwrap();
-    for (scan_max, is_over) in [(None, false), (Some(Bytes::mib(1)), false), (Some(Bytes(100)), true)] {
-        let engine = engine_with(&Config { scan_max, ..Config::default() }, &[]);
-        let url = ListingTableUrl::parse(path.to_str().unwrap()).unwrap();
-        let options = ListingOptions::new(Arc::new(ParquetFormat::default()));
-        let table = ListingTableConfig::new(url).with_listing_options(options).with_schema(batch.schema());
-        let store = engine.stores().into_iter().find(|store| store.name == "events").unwrap();
-        engine.register(&store, Arc::new(ListingTable::try_new(table).unwrap())).unwrap();
-        let run = engine.query("SELECT useragent, count(*) FROM events GROUP BY 1").await.unwrap();
-        let statistics = run.statistics.clone();
-        let answer = run.collect().await;
-        assert!(statistics.figures().bytes_scanned > 100, "{:?}", statistics.figures());
-        match answer {
+    for (scan_max, is_over) in [(None, false), (Some(Bytes::mib(2)), false), (Some(Bytes::mib(1)), true)] {
+        let engine = engine_of_file(&Config { scan_max, ..Config::default() }, folder.path());
+        let run = engine.query("SELECT eventname, count(*) FROM events GROUP BY 1").await.unwrap();
+        match run.collect().await {
             Ok(_) => assert!(!is_over),
             Err(error) => {
                 assert!(is_over, "{error}");
                 assert_eq!(error.exception, Exception::ScanLimit);
+                assert!(error.message.contains("more than query.scan_max, 1 MiB"), "{error}");
             }
         }
     }
@@ -95,7 +106,13 @@ async fn a_query_that_reads_too_much_ends() {
 #[test]
 fn what_configuration_says_is_checked() {
     assert!(Config::default().problems().is_empty());
-    let wrong = Config { memory: Bytes::mib(1), timeout: Duration::ZERO, queries_max: 0, scan_max: Some(Bytes(0)), ..Config::default() };
+    let wrong = Config {
+        memory: Bytes::mib(1),
+        timeout: Duration::ZERO,
+        queries_max: 0,
+        scan_max: Some(Bytes(0)),
+        ..Config::default()
+    };
     let keys: Vec<_> = wrong.problems().into_iter().map(|(key, _)| key).collect();
     assert_eq!(keys, ["memory", "timeout", "queries_max", "scan_max"]);
 }

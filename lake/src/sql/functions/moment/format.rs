@@ -38,7 +38,17 @@ enum Part {
 }
 
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
     "December",
 ];
 
@@ -214,7 +224,10 @@ mod tests {
     #[test]
     fn patterns_of_mysql() {
         assert_eq!(formatted(Format::mysql("%Y-%m-%d %H:%i:%s.%f")), "2026-03-01 16:05:07.123456");
-        assert_eq!(formatted(Format::mysql("%W %e %b %y, %T = %r (%j) 100%%")), "Sunday 1 Mar 26, 16:05:07 = 04:05:07 PM (060) 100%");
+        assert_eq!(
+            formatted(Format::mysql("%W %e %b %y, %T = %r (%j) 100%%")),
+            "Sunday 1 Mar 26, 16:05:07 = 04:05:07 PM (060) 100%"
+        );
         assert_eq!(Format::mysql("%v").unwrap_err(), "%v is not supported in a pattern");
     }
 }
