@@ -129,8 +129,10 @@ fn attribute(text: &str) -> Result<(Attribute, String), String> {
 }
 
 pub(crate) fn moment(text: &str) -> Result<Timestamp, String> {
-    let day = || text.parse::<jiff::civil::Date>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|at| at.timestamp());
-    let time = || text.parse::<jiff::civil::DateTime>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|at| at.timestamp());
+    let day =
+        || text.parse::<jiff::civil::Date>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|at| at.timestamp());
+    let time =
+        || text.parse::<jiff::civil::DateTime>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|at| at.timestamp());
     let seconds = || Timestamp::from_second(text.parse().ok()?).ok();
     let moment = text.parse().ok().or_else(seconds).or_else(time).or_else(day);
     moment.ok_or_else(|| "no time: write it as 2026-03-01T00:00:00Z, or as a day, or in seconds since 1970".to_owned())
@@ -245,7 +247,9 @@ mod tests {
         assert_eq!(parsed, (Attribute::EventName, "Console,Login".to_owned()));
         assert!(attribute("EventName=x").is_err() && attribute("AttributeKey=No,AttributeValue=x").is_err());
         let at: Timestamp = "2026-03-01T00:00:00Z".parse().unwrap();
-        for text in ["2026-03-01T00:00:00Z", "2026-03-01T01:00:00+01:00", "2026-03-01", "1772323200", "2026-03-01T00:00:00"] {
+        for text in
+            ["2026-03-01T00:00:00Z", "2026-03-01T01:00:00+01:00", "2026-03-01", "1772323200", "2026-03-01T00:00:00"]
+        {
             assert_eq!(moment(text), Ok(at), "{text}");
         }
         assert!(moment("yesterday").is_err());

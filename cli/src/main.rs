@@ -4,13 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use orgtrail_cli::{
-<<<<<<< HEAD
-    backfill, completeness, config_check, cost, demo, doctor, event_data_stores, iam_policy, keys, lake, lookup_events, quarantine, replay,
-    selectors, state, status, up, validate_logs,
-=======
-    backfill, completeness, config_check, cost, demo, doctor, event_data_stores, keys, lake, quarantine, replay,
-    selectors, state, status, up, validate_logs, verify_query_results,
->>>>>>> 4686e23 (cli: verify-query-results)
+    backfill, completeness, config_check, cost, demo, doctor, event_data_stores, iam_policy, keys, lake, lookup_events,
+    quarantine, replay, selectors, state, status, up, validate_logs, verify_query_results,
 };
 use orgtrail_service::run::arguments;
 

@@ -53,7 +53,9 @@ pub async fn iam_policy(lake: &Lake, usage: &Usage) -> Result<Needed, Error> {
     let lookup = Lookup { start: usage.start, end: usage.end, ..Lookup::default() };
     let mut all = conditions(&lookup)?;
     let principal = quoted(&usage.principal);
-    all.push(format!("(useridentity.arn = {principal} OR useridentity.sessioncontext.sessionissuer.arn = {principal})"));
+    all.push(format!(
+        "(useridentity.arn = {principal} OR useridentity.sessioncontext.sessionissuer.arn = {principal})"
+    ));
     let statement = format!(
         "SELECT eventsource, eventname, errorcode, r.arn AS arn, count(*) AS n FROM \"{store}\" \
          LEFT JOIN UNNEST(resources) AS t(r) ON true WHERE {} GROUP BY eventsource, eventname, errorcode, r.arn",

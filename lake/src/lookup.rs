@@ -147,7 +147,8 @@ pub struct Resource {
 pub async fn lookup_events(lake: &Lake, lookup: &Lookup) -> Result<Page, Error> {
     let kind = if lookup.insights { Kind::Insight } else { Kind::Events };
     let store = lookup.event_data_store.as_deref().or(lake.first(kind));
-    let store = store.ok_or_else(|| Error::Request(format!("no event data store of the kind {} is configured", kind.name())))?;
+    let store = store
+        .ok_or_else(|| Error::Request(format!("no event data store of the kind {} is configured", kind.name())))?;
     let statement = statement(lookup, store, lookup.limit + 1)?;
     let mut events = Vec::new();
     for batch in lake.engine().query(&statement).await?.collect().await? {
@@ -210,7 +211,9 @@ pub(crate) fn conditions(lookup: &Lookup) -> Result<Vec<String>, Error> {
 }
 
 fn next_token(token: &str) -> Error {
-    Error::Request(format!("InvalidNextTokenException: {token} is no token of a page; give NextToken as it was printed"))
+    Error::Request(format!(
+        "InvalidNextTokenException: {token} is no token of a page; give NextToken as it was printed"
+    ))
 }
 
 fn condition(key: Attribute, value: &str, insights: bool) -> String {

@@ -15,6 +15,7 @@ mod dialect;
 mod engine;
 mod error;
 mod functions;
+mod memory;
 mod rewrite;
 mod run;
 mod source;

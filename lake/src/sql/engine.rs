@@ -8,7 +8,6 @@ use datafusion::catalog::TableProvider;
 use datafusion::common::{DataFusionError, TableReference};
 use datafusion::execution::context::{SessionConfig, SessionContext};
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::physical_plan::execute_stream;
 use datafusion::sql::parser::Statement;
@@ -20,6 +19,7 @@ use super::catalog::Catalog;
 use super::config::Config;
 use super::describe::{ColumnDescription, describe};
 use super::error::{Exception, QueryError};
+use super::memory::QueryMemory;
 use super::rewrite::{self, Context, Rewritten};
 use super::run::{Limits, Run};
 use super::source::Source;
@@ -68,7 +68,7 @@ impl Engine {
             disk.set_mode(DiskManagerMode::Directories(vec![folder.clone()]));
         }
         let runtime = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::new(FairSpillPool::new(config.memory.as_usize())))
+            .with_memory_pool(Arc::new(QueryMemory::new(config.memory.as_usize())))
             .with_disk_manager_builder(disk)
             .build_arc()
             .map_err(failed)?;

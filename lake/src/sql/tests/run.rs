@@ -50,7 +50,8 @@ async fn memory_is_bounded_and_sorting_goes_to_disk() {
     assert!(spill_dir.exists());
     let little = Config { spill_max: Bytes::mib(1), ..config };
     let engine = engine_with(&little, &records());
-    assert!(refused(&engine, sorted).await.starts_with("QueryResourcesExhausted: "));
+    let error = refused(&engine, sorted).await;
+    assert!(error.starts_with("QueryResourcesExhausted: "), "{error}");
 }
 
 /// An engine whose event data store `events` is a Parquet file of 3,000 records.
