@@ -4,6 +4,7 @@
 //! The folder it leaves is a working site: sources, trail, state and configuration files, so that every operator verb works
 //! on it. A second run continues there: what was delivered is not delivered again.
 
+mod lake;
 mod site;
 
 use std::path::{Path, PathBuf};
@@ -28,7 +29,8 @@ const ORGANIZATION: &str = "o-exampleorg1";
 
 /// Make a small organization's deliveries and run the whole path over them.
 ///
-/// Leaves DIR/sources, DIR/org-trail, DIR/keys, DIR/state and a configuration file for each role; every verb works on it with
+/// Ends with a lake that answers three questions. Leaves DIR/sources, DIR/org-trail, DIR/lake, DIR/keys, DIR/state and a
+/// configuration file for each role; every verb works on it with
 /// `--config DIR`. Digests are written when it stops, not half an hour after the hour. A second run continues there.
 ///
 /// Exit codes: 0 the trail holds every record once, 1 failed.
@@ -61,9 +63,12 @@ async fn demo(arguments: Arguments, cancel: CancellationToken) -> anyhow::Result
     let dir = arguments.dir.canonicalize()?;
     let manifest = sources(&dir, arguments.records)?;
     site::configure(&dir, &manifest)?;
-    let outcome = Box::pin(deliver(&dir, &manifest, cancel)).await?;
+    let outcome = Box::pin(deliver(&dir, &manifest, cancel.clone())).await?;
     ensure!(outcome.complete, "stopped before everything was delivered; run it again to go on");
-    report(&dir, &arguments.dir, &manifest, &outcome)
+    report(&dir, &manifest, &outcome)?;
+    Box::pin(lake::import_and_ask(&dir, cancel)).await?;
+    next(&dir, &arguments.dir);
+    Ok(Exit::Ok)
 }
 
 /// Makes the deliveries, unless an earlier run did.
@@ -151,8 +156,8 @@ fn quarantined(dir: &Path, outcome: &Outcome) -> String {
     table(2, &["REASON", "OBJECT"], outcome.quarantined.iter().map(row).collect())
 }
 
-/// Compares what was delivered with what was made, and says what to try next.
-fn report(dir: &Path, given: &Path, manifest: &Manifest, outcome: &Outcome) -> anyhow::Result<Exit> {
+/// Compares what was delivered with what was made.
+fn report(dir: &Path, manifest: &Manifest, outcome: &Outcome) -> anyhow::Result<()> {
     let now: Timestamp = clock::system().now();
     for name in ["agent.toml", "aggregator.toml"] {
         let file = load_file(&dir.join(name))?.map_err(|problem| anyhow::anyhow!("{problem}"))?;
@@ -172,6 +177,11 @@ fn report(dir: &Path, given: &Path, manifest: &Manifest, outcome: &Outcome) -> a
         count(delivered.files),
         count(delivered.unique()),
     );
+    Ok(())
+}
+
+/// Says what to try next.
+fn next(dir: &Path, given: &Path) {
     let given = given.display();
     // As it was called, so that the lines can be copied from a first `cargo run`, too.
     let orgtrail = std::env::args().next().unwrap_or_else(|| "orgtrail".to_owned());
@@ -180,9 +190,10 @@ fn report(dir: &Path, given: &Path, manifest: &Manifest, outcome: &Outcome) -> a
          {orgtrail} status --config {given}\n  \
          {orgtrail} validate-logs --config {given}\n  \
          {orgtrail} quarantine list --config {given}\n  \
+         {orgtrail} query --config {given}   # a shell; --samples lists what else to ask\n  \
+         {orgtrail} lookup-events --config {given} --lookup-attributes AttributeKey=EventName,AttributeValue=ConsoleLogin\n  \
          {orgtrail} up --config {given}      # keep running; copy more files into {given}/sources\n  \
          {orgtrail} config check {given}/*.toml",
         dir.join("org-trail").display()
     );
-    Ok(Exit::Ok)
 }

@@ -68,6 +68,14 @@ fn reads_as_levels(text: &str) -> bool {
     text.parse::<Targets>().is_ok() && text.split(',').all(|part| level_of(part).is_ok())
 }
 
+/// Libraries that tell every step at INFO, and what of theirs is worth a line unless the configuration names them. Of two
+/// commits that meet, one is told as an error, which its caller expects.
+const TALKATIVE: [(&str, LevelFilter); 3] = [
+    ("buoyant_kernel", LevelFilter::WARN),
+    ("deltalake_core", LevelFilter::WARN),
+    ("deltalake_core::kernel::transaction", LevelFilter::OFF),
+];
+
 /// Starts logging to standard error. Only the first call of a process counts: `orgtrail up` runs several roles.
 pub fn init(log: &Log) {
     init_with(log, std::io::stderr, std::io::stderr().is_terminal());
@@ -88,7 +96,9 @@ where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     // `Check` refuses a level that cannot be read; a caller that did not check gets the default.
-    let targets = log.level.parse().unwrap_or_else(|_| Targets::new().with_default(Level::INFO));
+    let targets: Targets = log.level.parse().unwrap_or_else(|_| Targets::new().with_default(Level::INFO));
+    let unnamed = TALKATIVE.into_iter().filter(|(library, _)| !log.level.contains(library));
+    let targets = targets.with_targets(unnamed);
     let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(ansi);
     let lines = match log.format {
         Format::Text => lines.boxed(),

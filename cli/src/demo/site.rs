@@ -28,6 +28,10 @@ pub(super) fn configure(dir: &Path, manifest: &Manifest) -> anyhow::Result<()> {
     let aggregator = aggregator(dir, port);
     let files =
         [("agent.toml", agent(dir, port, manifest)), ("aggregator.toml", aggregator), ("console.toml", console(dir)?)];
+    let lake_toml = dir.join("lake.toml");
+    if !lake_toml.exists() {
+        std::fs::write(&lake_toml, lake(dir)).with_context(|| format!("write {}", lake_toml.display()))?;
+    }
     // Agent and aggregator share a port: both or neither.
     if dir.join("agent.toml").exists() && dir.join("aggregator.toml").exists() {
         return Ok(());
@@ -85,6 +89,20 @@ sns_topic = "file://{at}/notifications.ndjson"
 
 [trails.cloudwatch_logs]
 location = "file://{at}/cloudwatch-logs"
+"#
+    )
+}
+
+fn lake(dir: &Path) -> String {
+    let at = dir.display();
+    format!(
+        r#"{HEAD}[[trails]]
+name = "org-trail"
+location = "file://{at}/org-trail"
+
+[[event_data_stores]]
+name = "events"
+location = "file://{at}/lake/events"
 "#
     )
 }
