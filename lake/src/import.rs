@@ -34,7 +34,7 @@ use serde::Deserialize;
 
 use self::decode::{Account, decode};
 pub(crate) use self::decode::{Taking, days_since_epoch};
-pub use self::discover::Reach;
+pub(crate) use self::discover::Reach;
 use self::discover::{Found, Trail};
 use self::objects::Seen;
 pub(crate) use self::objects::{FOLDER as OBJECTS_FOLDER, PARTITION as OBJECTS_PARTITION, schema as objects_schema};
@@ -95,7 +95,7 @@ impl Check for Config {
 
 /// What an importer did so far. Read while it runs.
 #[derive(Debug, Default)]
-pub struct Imported {
+pub(crate) struct Imported {
     objects: AtomicU64,
     rows: AtomicU64,
     bytes: AtomicU64,
@@ -120,7 +120,7 @@ pub struct ImportedNow {
 
 impl Imported {
     /// The figures now.
-    pub fn now(&self) -> ImportedNow {
+    pub(crate) fn now(&self) -> ImportedNow {
         let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
         ImportedNow {
             objects: of(&self.objects),

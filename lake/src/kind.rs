@@ -6,10 +6,11 @@ use orgtrail_event::record::Category;
 use serde::{Deserialize, Serialize};
 
 /// What an event data store holds ("CloudTrail Lake event data stores" in the user guide). Named by the event category
-/// that its selectors name; the first takes all three categories of trail events.
+/// that its selectors name, but for the first, which takes what trails hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Kind {
-    /// Management, data and network activity events. The default.
+    /// Everything that a trail delivers: management, data and network activity events, and Insights and aggregated events
+    /// as well, so that an event data store has as many rows as its trail has records. The default.
     #[default]
     Events,
     /// Insights events.
@@ -38,9 +39,10 @@ impl Kind {
     /// stand in files of AWS Config, so none of a log file's records do.
     pub fn holds(self, category: &Category) -> bool {
         match (self, category) {
-            (Self::Events, Category::Management | Category::Data | Category::NetworkActivity) => true,
-            (Self::Insight, Category::Insight) => true,
-            (Self::ActivityAuditLog, Category::Other(name)) => name == "ActivityAuditLog",
+            (Self::Events | Self::ActivityAuditLog, Category::Other(name)) => {
+                (name == "ActivityAuditLog") == (self == Self::ActivityAuditLog)
+            }
+            (Self::Events, _) | (Self::Insight, Category::Insight) => true,
             _ => false,
         }
     }

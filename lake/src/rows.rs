@@ -47,7 +47,6 @@ pub(crate) struct Rows {
     template: Template,
     text: Vec<u8>,
     len: usize,
-    bytes: usize,
 }
 
 impl Rows {
@@ -58,17 +57,12 @@ impl Rows {
         let (template, text) = (Template::default(), Vec::new());
         let mapping = Mapping::new(kind);
         let completion = (kind == Kind::ConfigurationItem).then(|| Completion::new(&mapping));
-        Self { schema, mapping, completion, columns, template, text, len: 0, bytes: 0 }
+        Self { schema, mapping, completion, columns, template, text, len: 0 }
     }
 
     /// How many rows there are.
     pub(crate) fn len(&self) -> usize {
         self.len
-    }
-
-    /// The bytes of their records: about what the rows take in memory.
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes
     }
 
     /// Adds a record: the JSON of an object, which was checked. `object` is the key that it came from; `day` the day, in
@@ -97,12 +91,11 @@ impl Rows {
             column.append(cell);
         }
         self.len += 1;
-        self.bytes += raw.len();
     }
 
     /// The rows so far; there are none afterwards.
     pub(crate) fn finish(&mut self) -> Result<RecordBatch, ArrowError> {
-        (self.len, self.bytes) = (0, 0);
+        self.len = 0;
         RecordBatch::try_new(self.schema.clone(), self.columns.iter_mut().map(Column::finish).collect())
     }
 }

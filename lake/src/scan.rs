@@ -23,7 +23,7 @@ use datafusion::error::Result;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, TableProviderFilterPushDown, col};
-use datafusion::physical_optimizer::pruning::PruningPredicate;
+use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use deltalake_core::kernel::Add;
@@ -61,7 +61,8 @@ impl Scan {
         let is_partition = |field: &&Arc<Field>| table.partition().contains(field.name());
         let in_files: Vec<_> = all.fields().iter().filter(|field| !is_partition(field)).cloned().collect();
         let partition: Vec<_> = all.fields().iter().filter(is_partition).cloned().collect();
-        let columns = TableSchema::new(Arc::new(Schema::new(in_files)), partition);
+        let columns =
+            TableSchema::builder(Arc::new(Schema::new(in_files))).with_table_partition_cols(partition).build();
         let schema = Arc::clone(columns.table_schema());
         Ok(Self { name: table.name().to_owned(), store: table.store(), schema, columns, files })
     }
@@ -91,9 +92,8 @@ impl Scan {
         let Some(filter) = conjunction(filters.to_vec()) else { return Ok(self.files.iter().collect()) };
         let schema = DFSchema::try_from(Arc::clone(&self.schema))?;
         let filter = state.create_physical_expr(filter, &schema)?;
-        let Ok(pruning) = PruningPredicate::try_new(filter, Arc::clone(&self.schema)) else {
-            return Ok(self.files.iter().collect());
-        };
+        let pruning = PruningPredicateBuilder::new().with_file_schema(Arc::clone(&self.schema)).build(filter);
+        let Some(pruning) = pruning else { return Ok(self.files.iter().collect()) };
         let kept = pruning.prune(&Files::new(&self.files, &self.schema))?;
         Ok(self.files.iter().zip(kept).filter_map(|(file, kept)| kept.then_some(file)).collect())
     }

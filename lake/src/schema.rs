@@ -14,13 +14,13 @@ use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
 use crate::kind::Kind;
 
 /// The partition column of every event data store: the UTC day of `eventtime`.
-pub const EVENT_DAY: &str = "eventday";
+pub(crate) const EVENT_DAY: &str = "eventday";
 /// The key of the trail object that a row came from, relative to its trail's location.
-pub const SOURCE_OBJECT: &str = "sourceobject";
+pub(crate) const SOURCE_OBJECT: &str = "sourceobject";
 /// What a record's text is beside its columns; see [`crate::rows::template`].
-pub const EVENT_TEMPLATE: &str = "eventtemplate";
+pub(crate) const EVENT_TEMPLATE: &str = "eventtemplate";
 /// The record's own text, byte for byte. Not stored: computed from the columns and the template when a query asks for it.
-pub const EVENT_JSON: &str = "eventjson";
+pub(crate) const EVENT_JSON: &str = "eventjson";
 
 /// A column: its name and type, and what it holds, for `\d` and the documentation.
 #[derive(Clone, Debug)]
@@ -32,7 +32,7 @@ pub struct Column {
 }
 
 /// The type of `eventtime`: microseconds in UTC, which Delta Lake calls `timestamp`.
-pub fn timestamp() -> DataType {
+pub(crate) fn timestamp() -> DataType {
     DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
 }
 
@@ -53,12 +53,12 @@ pub fn columns(kind: Kind) -> Vec<Column> {
 }
 
 /// The stored schema of a kind.
-pub fn schema(kind: Kind) -> SchemaRef {
+pub(crate) fn schema(kind: Kind) -> SchemaRef {
     Arc::new(Schema::new(columns(kind).into_iter().map(|column| column.field).collect::<Fields>()))
 }
 
 /// Paths of the leaves that have a bloom filter: what needles are looked for by.
-pub fn bloom_filters(kind: Kind) -> &'static [&'static [&'static str]] {
+pub(crate) fn bloom_filters(kind: Kind) -> &'static [&'static [&'static str]] {
     match kind {
         Kind::Events => &[
             &["eventid"],
@@ -79,7 +79,7 @@ pub fn bloom_filters(kind: Kind) -> &'static [&'static [&'static str]] {
 
 /// What rows are sorted by inside a file. Chosen by measurement (docs/performance.md): questions name an event nearly
 /// always, and rows of one event are alike, which makes files small.
-pub fn sort_order(kind: Kind) -> &'static [&'static str] {
+pub(crate) fn sort_order(kind: Kind) -> &'static [&'static str] {
     match kind {
         Kind::Events => &["eventsource", "eventname", "eventtime"],
         Kind::Insight => &["insighteventsource", "insighteventname", "eventtime"],
@@ -125,7 +125,7 @@ fn events() -> Vec<Column> {
         text("errormessage", "what the error said"),
         column("readonly", DataType::Boolean, "whether the operation changes nothing"),
         column("managementevent", DataType::Boolean, "whether it is a management event"),
-        text("eventcategory", "Management, Data or NetworkActivity"),
+        text("eventcategory", "Management, Data, NetworkActivity, Insight or Aggregated"),
         text("eventtype", "AwsApiCall, AwsServiceEvent, AwsConsoleAction, AwsConsoleSignIn or AwsVpceEvent"),
         text("sourceipaddress", "where it came from: an address, or the name of a service"),
         text("eventid", "the event's own id"),
@@ -149,7 +149,10 @@ fn events() -> Vec<Column> {
         text("sessioncredentialfromconsole", "\"true\" if the request came from a console session"),
         json("serviceeventdetails", "what a service event tells, as JSON"),
         json("edgedevicedetails", "about an edge device, as JSON"),
-        json("insightdetails", "as JSON; Insights events have an event data store of their own"),
+        json(
+            "insightdetails",
+            "of Insights events, as JSON; in an event data store of the kind Insight they have columns of their own",
+        ),
         json("addendum", "why the event is late or what it changes, as JSON"),
         json("eventcontext", "tags and condition keys of enriched events, as JSON"),
         text("annotation", "as in Lake's schema; no record is known to have it"),

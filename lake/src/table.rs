@@ -143,7 +143,15 @@ impl Table {
 
     /// The files that are in it.
     pub(crate) fn files(&self) -> Result<Vec<Add>, Error> {
-        Ok(self.snapshot()?.log_data().into_iter().map(|file| file.add_action()).collect())
+        let files = self.snapshot()?.log_data().into_iter().map(|file| Add {
+            path: file.path().into_owned(),
+            partition_values: file.partition_values_map(),
+            size: file.size(),
+            modification_time: file.modification_time(),
+            stats: file.stats(),
+            ..Add::default()
+        });
+        Ok(files.collect())
     }
 
     /// The number of the last import that is in it; 0 where there is none yet.

@@ -52,7 +52,7 @@ pub(crate) fn properties(kind: Kind) -> WriterProperties {
         properties = properties
             .set_column_bloom_filter_enabled(column.clone(), true)
             .set_column_bloom_filter_fpp(column.clone(), FALSE_POSITIVES)
-            .set_column_bloom_filter_ndv(column, if is_id { DISTINCT_IDS } else { DISTINCT_OTHERS });
+            .set_column_bloom_filter_max_ndv(column, if is_id { DISTINCT_IDS } else { DISTINCT_OTHERS });
     }
     properties.build()
 }

@@ -34,7 +34,7 @@ pub(crate) struct Found {
 
 /// What is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reach {
+pub(crate) enum Reach {
     /// Everything that lies in the trails.
     Everything,
     /// The days that may still get objects, in the folders that are known.
@@ -126,9 +126,10 @@ fn place(kind: Kind, key: &str) -> Option<Place> {
     }
     let key = classify(key).into_log()?;
     let is_wanted = match key.folder.kind {
-        FolderKind::Log | FolderKind::NetworkActivity => kind != Kind::Insight,
-        FolderKind::Insight => kind == Kind::Insight,
-        FolderKind::Aggregated | FolderKind::Digest => false,
+        FolderKind::Log => kind != Kind::Insight,
+        FolderKind::NetworkActivity | FolderKind::Aggregated => kind == Kind::Events,
+        FolderKind::Insight => kind == Kind::Events || kind == Kind::Insight,
+        FolderKind::Digest => false,
     };
     let folder = key.folder.path();
     is_wanted.then_some(Place { folder, account: key.folder.account, region: key.folder.region, date: key.date })

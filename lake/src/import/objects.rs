@@ -6,17 +6,19 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Date32Array, Int64Array, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, Date32Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
+use datafusion::common::cast::as_string_array;
+use datafusion::error::DataFusionError;
+use datafusion::execution::context::SessionContext;
 use futures::TryStreamExt as _;
-use parquet::arrow::async_reader::ParquetObjectReader;
-use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::decode::{Account, days_since_epoch};
 use super::discover::Found;
 use crate::error::Error;
+use crate::scan::Scan;
 use crate::table::Table;
 
 /// Where the table lies below the event data store's location. Engines and vacuums pass over names that begin so.
@@ -83,38 +85,21 @@ impl Seen {
     /// Reads the table.
     pub(crate) async fn load(table: &Table, trails: &[String]) -> Result<Self, Error> {
         let mut seen = Self::default();
-        for file in table.files()? {
-            seen.load_file(table, trails, &file.path, file.size)
-                .await
-                .map_err(|source| Error::Read { table: table.name().to_owned(), source: Box::new(source.into()) })?;
-        }
+        let read = seen.read(Scan::new(table)?, trails).await;
+        read.map_err(|source| Error::Read { table: table.name().to_owned(), source: Box::new(source) })?;
         Ok(seen)
     }
 
-    async fn load_file(
-        &mut self,
-        table: &Table,
-        trails: &[String],
-        path: &str,
-        size: i64,
-    ) -> Result<(), parquet::errors::ParquetError> {
-        let path = object_store::path::Path::from_url_path(path)
-            .map_err(|error| parquet::errors::ParquetError::External(Box::new(error)))?;
-        let reader =
-            ParquetObjectReader::new(table.store(), path).with_file_size(u64::try_from(size).unwrap_or_default());
-        let builder = ParquetRecordBatchStreamBuilder::new(reader).await?;
-        let columns = ["trail", "key", "etag", "status"];
-        let mask = ProjectionMask::columns(builder.parquet_schema(), columns);
-        let mut batches = builder.with_projection(mask).build()?;
+    async fn read(&mut self, scan: Scan, trails: &[String]) -> Result<(), DataFusionError> {
+        let rows = SessionContext::new().read_table(Arc::new(scan))?;
+        let rows = rows.select_columns(&["trail", "key", "etag", "status"])?;
+        let mut batches = rows.execute_stream().await?;
         while let Some(batch) = batches.try_next().await? {
-            let column = |name: &str| batch.column_by_name(name).and_then(|column| column.as_string_opt::<i32>());
-            let (Some(names), Some(keys), Some(etags), Some(status)) =
-                (column("trail"), column("key"), column("etag"), column("status"))
-            else {
-                continue;
-            };
+            let columns =
+                batch.columns().iter().map(|column| as_string_array(column)).collect::<Result<Vec<_>, _>>()?;
+            let [names, keys, etags, status] = columns.as_slice() else { continue };
             for row in 0..batch.num_rows() {
-                let trail = trails.iter().position(|trail| names.is_valid(row) && trail == names.value(row));
+                let trail = trails.iter().position(|trail| trail == names.value(row));
                 let etag = (status.value(row) == "unreadable").then(|| etags.value(row));
                 if let Some(trail) = trail {
                     self.0.insert(identity(trail, keys.value(row), etag));
