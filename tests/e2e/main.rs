@@ -15,6 +15,7 @@ mod digests;
 mod doctor;
 mod event_history;
 mod journal;
+mod lake;
 mod late;
 mod main_path;
 mod memory;

@@ -160,9 +160,9 @@ async fn what_can_not_be_read_is_told_and_stops_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn records_of_another_kind_and_expired_ones_are_counted_and_left_out() {
     let world = World::new();
-    let insight = r#"{"eventCategory":"Insight","eventTime":"2026-03-01T00:00:00Z","insightDetails":{}}"#.to_owned();
+    let activity = r#"{"eventCategory":"ActivityAuditLog","eventTime":"2026-03-01T00:00:00Z"}"#.to_owned();
     world
-        .deliver("2026/03/01", 1, &[insight, record(1, "2026-03-01T00:00:00Z"), record(2, "2025-01-01T00:00:00Z")])
+        .deliver("2026/03/01", 1, &[activity, record(1, "2026-03-01T00:00:00Z"), record(2, "2025-01-01T00:00:00Z")])
         .await;
     let mut importer = world.importer(Kind::Events).await.unwrap();
     importer.take_from(Some(days_since_epoch(jiff::civil::date(2025, 1, 2))));
