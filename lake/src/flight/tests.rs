@@ -1,3 +1,5 @@
+//! The client against a Flight SQL server in this process.
+
 use std::pin::Pin;
 use std::sync::Mutex;
 

@@ -1,3 +1,5 @@
+//! Results are delivered as CloudTrail Lake delivers them, and whatever was changed since is found.
+
 use std::io::Read as _;
 use std::path::Path;
 
