@@ -72,7 +72,7 @@ impl Engine {
             .with_disk_manager_builder(disk)
             .build_arc()
             .map_err(failed)?;
-        let context = SessionContext::new_with_config_rt(session(), runtime);
+        let context = SessionContext::new_with_config_rt(session(config), runtime);
         for function in functions::all() {
             context.register_udf(function.as_ref().clone());
         }
@@ -165,16 +165,19 @@ impl Engine {
 }
 
 /// How queries are planned: SQL as Trino means it, and Parquet read as our files are written.
-fn session() -> SessionConfig {
-    let mut config = SessionConfig::new().with_information_schema(false);
-    let options = config.options_mut();
+fn session(config: &Config) -> SessionConfig {
+    let mut session = SessionConfig::new().with_information_schema(false);
+    let options = session.options_mut();
+    // What each sort keeps for merging: little enough that all sorts of a small memory have theirs.
+    let merging = options.execution.sort_spill_reservation_bytes;
+    options.execution.sort_spill_reservation_bytes = merging.min(config.memory.as_usize() / 32);
     options.sql_parser.collect_spans = true;
     options.sql_parser.default_null_ordering = "nulls_last".to_owned();
     // Columns are Utf8; so that comparing needs no casts, all text is.
     options.sql_parser.map_string_types_to_utf8view = false;
     options.execution.parquet.pushdown_filters = true;
     options.execution.parquet.reorder_filters = true;
-    config
+    session
 }
 
 fn function_names(context: &SessionContext) -> HashSet<String> {

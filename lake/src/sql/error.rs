@@ -132,6 +132,11 @@ impl QueryError {
                 Exception::ResourcesExhausted,
                 format!("the query needs more memory or disk than query.memory and query.spill_max allow: {text}"),
             ),
+            // The bound of disk comes as an error of writing, which has no kind of its own.
+            root if plain_message(root).contains("max_temp_directory_size") => Self::new(
+                Exception::ResourcesExhausted,
+                "the query needs more disk than query.spill_max allows, besides query.memory",
+            ),
             root => Self::new(Exception::Failed, plain_message(root)),
         }
     }

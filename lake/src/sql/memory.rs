@@ -24,6 +24,10 @@ impl QueryMemory {
     }
 }
 
+/// The operator that merges the sorted partitions of an answer. It holds a few batches for each processor, and comes when
+/// the sorts, which merge what they wrote to disk with all the memory that they can get, have taken the rest.
+const MERGE: &str = "SortPreservingMergeExec";
+
 fn can_spill(reservation: &MemoryReservation) -> bool {
     reservation.consumer().can_spill()
 }
@@ -56,6 +60,10 @@ impl MemoryPool for QueryMemory {
     }
 
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
+        if reservation.consumer().name().starts_with(MERGE) {
+            self.all.grow(reservation, additional);
+            return Ok(());
+        }
         if !can_spill(reservation) {
             return self.all.try_grow(reservation, additional);
         }

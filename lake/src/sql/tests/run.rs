@@ -41,7 +41,7 @@ async fn memory_is_bounded_and_sorting_goes_to_disk() {
     let spill_dir = folder.path().join("spill");
     let config = Config { memory: Bytes::mib(64), spill_dir: Some(spill_dir.clone()), ..Config::default() };
     let engine = engine_with(&config, &records());
-    let sorted = "SELECT repeat(CAST(value AS varchar), 60) AS x FROM generate_series(100000, 300000) ORDER BY 1";
+    let sorted = "SELECT repeat(CAST(value AS varchar), 60) AS x FROM generate_series(100000, 350000) ORDER BY 1";
     let mut run = engine.query(sorted).await.unwrap();
     while let Some(batch) = run.batches.next().await {
         batch.unwrap();
