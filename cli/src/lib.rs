@@ -3,6 +3,7 @@
 //! Owns the command line, what a person sees on the terminal, and the demo's organization. Does not own what the processes
 //! do: a verb calls them, or reads what they left in their state folders.
 
+pub mod athena;
 pub mod backfill;
 pub mod completeness;
 pub mod config_check;

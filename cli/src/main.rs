@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use orgtrail_cli::{
-    backfill, completeness, config_check, cost, demo, doctor, event_data_stores, iam_policy, keys, lake, lookup_events,
-    quarantine, replay, selectors, state, status, up, validate_logs, verify_query_results,
+    athena, backfill, completeness, config_check, cost, demo, doctor, event_data_stores, iam_policy, keys, lake,
+    lookup_events, quarantine, replay, selectors, state, status, up, validate_logs, verify_query_results,
 };
 use orgtrail_service::run::arguments;
 
@@ -66,6 +66,9 @@ enum Verb {
     Wait(Box<lookup_events::WaitArguments>),
     /// The least IAM policy that recorded usage needs.
     IamPolicy(iam_policy::Arguments),
+    /// Statements that make the lake known to Amazon Athena: ddl.
+    #[command(subcommand)]
+    Athena(athena::Verb),
     /// Walk each hop for real, and name what is missing.
     Doctor(doctor::Arguments),
     /// Configuration files.
@@ -122,6 +125,7 @@ fn main() -> ExitCode {
         Verb::Tail(arguments) => lookup_events::run_tail(&arguments),
         Verb::Wait(arguments) => lookup_events::run_wait(&arguments),
         Verb::IamPolicy(arguments) => iam_policy::run(&arguments),
+        Verb::Athena(verb) => athena::run(verb),
         Verb::Doctor(arguments) => doctor::run(&arguments),
         Verb::Config(ConfigVerb::Check(arguments)) => config_check::run(arguments),
     }

@@ -3,7 +3,11 @@
 //! Owns two kinds of tables: an event data store's Delta table, and the log files of a trail as they lie there, ours or
 //! CloudTrail's own. Does not own running the statements: whoever may do so pastes them into Athena.
 
+mod find;
+
 use jiff::civil::Date;
+
+pub use self::find::log_files;
 
 /// Why there is no statement.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
