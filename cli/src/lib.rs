@@ -19,6 +19,7 @@ pub mod lake;
 pub mod lookup_events;
 pub mod port;
 pub mod quarantine;
+pub mod query;
 pub mod replay;
 mod runtime;
 pub mod selectors;

@@ -3,9 +3,10 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use orgtrail_cli::terminal::BROKEN_PIPE;
 use orgtrail_cli::{
     athena, backfill, completeness, config_check, cost, demo, doctor, event_data_stores, iam_policy, keys, lake,
-    lookup_events, quarantine, replay, selectors, state, status, up, validate_logs, verify_query_results,
+    lookup_events, quarantine, query, replay, selectors, state, status, up, validate_logs, verify_query_results,
 };
 use orgtrail_service::run::arguments;
 
@@ -58,6 +59,8 @@ enum Verb {
     EventDataStores(event_data_stores::Arguments),
     /// Delete events past retention, or say what would be deleted.
     Retention(event_data_stores::RetentionArguments),
+    /// Ask event data stores in SQL.
+    Query(Box<query::Arguments>),
     /// Look events up by their attributes, over all accounts and regions.
     LookupEvents(Box<lookup_events::Arguments>),
     /// Print events as they are imported.
@@ -82,9 +85,6 @@ enum ConfigVerb {
     Check(config_check::Arguments),
 }
 
-/// What a shell says of a program that a broken pipe ended: 128 + SIGPIPE.
-const BROKEN_PIPE: i32 = 141;
-
 /// A reader that has seen enough, such as `head`, ends the verb without a word, as it does with other commands.
 #[expect(clippy::disallowed_methods, reason = "a panic in a print leaves nothing to flush, and main is not reached")]
 fn end_when_nobody_reads() {
@@ -92,7 +92,7 @@ fn end_when_nobody_reads() {
     std::panic::set_hook(Box::new(move |panic| {
         let text = panic.payload().downcast_ref::<String>().map_or("", String::as_str);
         if text.starts_with("failed printing to stdout") && text.contains("Broken pipe") {
-            std::process::exit(BROKEN_PIPE);
+            std::process::exit(i32::from(BROKEN_PIPE));
         }
         tell(panic);
     }));
@@ -121,6 +121,7 @@ fn main() -> ExitCode {
         Verb::Lake(arguments) => lake::run(arguments),
         Verb::EventDataStores(arguments) => event_data_stores::run(&arguments),
         Verb::Retention(arguments) => event_data_stores::run_retention(&arguments),
+        Verb::Query(arguments) => query::run(&arguments),
         Verb::LookupEvents(arguments) => lookup_events::run(&arguments),
         Verb::Tail(arguments) => lookup_events::run_tail(&arguments),
         Verb::Wait(arguments) => lookup_events::run_wait(&arguments),

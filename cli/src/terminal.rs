@@ -8,6 +8,9 @@ use comfy_table::{CellAlignment, Table};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use orgtrail_service::run::Exit;
 
+/// What a shell says of a program that a broken pipe ended: 128 + SIGPIPE.
+pub const BROKEN_PIPE: u8 = 141;
+
 /// A table without borders; every column but the first `text_columns` is right-aligned.
 pub fn table(text_columns: usize, header: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();

@@ -99,6 +99,9 @@ impl Check for Config {
             for (key, message) in self.query.problems() {
                 problems.push(key, message);
             }
+            if let Some(results) = &self.query.results {
+                problems.within("results", |problems| results.check(problems));
+            }
         });
         problems.within("log", |problems| self.log.check(problems));
     }

@@ -8,6 +8,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::datatypes::{Schema, SchemaRef};
@@ -18,9 +19,11 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
-use std::sync::Arc;
+use tokio::time::Instant;
 use tonic::transport::{Channel, ClientTlsConfig};
 use url::Url;
+
+use crate::sql::Run;
 
 /// How long a server may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -211,13 +214,17 @@ impl Remote {
         Ok(())
     }
 
-    /// Sends a statement as it is. It runs as its rows are asked for.
+    /// Sends a statement as it is. It runs as its rows are asked for, and is ended after `timeout`.
     ///
     /// # Errors
     /// The server refuses it; what comes later is in the rows.
-    pub async fn query(&self, statement: &str) -> Result<SendableRecordBatchStream, Error> {
-        let refused = |error: FlightError| Error::Statement { address: self.address.to_string(), why: message(&error) };
-        self.run(statement).await.map_err(refused)
+    pub async fn query(&self, statement: &str, timeout: Duration) -> Result<Run, Error> {
+        let started = Instant::now();
+        let refused = |why: String| Error::Statement { address: self.address.to_string(), why };
+        let planned = tokio::time::timeout(timeout, self.run(statement)).await;
+        let planned = planned.map_err(|_| refused(format!("it did not begin to answer within {timeout:?}")))?;
+        let batches = planned.map_err(|error| refused(message(&error)))?;
+        Ok(Run::elsewhere(batches, timeout, started))
     }
 
     async fn run(&self, statement: &str) -> Result<SendableRecordBatchStream, FlightError> {

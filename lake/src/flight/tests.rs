@@ -18,6 +18,8 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::*;
 
+const LONG: Duration = Duration::from_secs(60);
+
 /// `auditor:s/:@`, as base64.
 const BASIC: &str = "Basic YXVkaXRvcjpzLzpA";
 
@@ -117,7 +119,7 @@ async fn a_statement_is_sent_as_it_is_and_its_endpoints_are_read_in_order() {
     let (engine, mut serving) = (Engine::default(), JoinSet::new());
     let at = serve(&engine, &mut serving).await;
     let remote = Remote::connect(&address(&format!("flightsql://{at}"))).await.unwrap();
-    let rows = remote.query("SELECT 'as it is' ;").await.unwrap();
+    let rows = remote.query("SELECT 'as it is' ;", LONG).await.unwrap().batches;
     assert_eq!(rows.schema().field(0).name(), "n");
     assert_eq!(collect(rows).await.unwrap(), vec![Engine::answer(); 2]);
     assert_eq!(*engine.statements.lock().unwrap(), ["SELECT 'as it is' ;"]);
@@ -128,9 +130,9 @@ async fn what_a_server_says_is_told_without_its_protocol() {
     let (engine, mut serving) = (Engine::default(), JoinSet::new());
     let at = serve(&engine, &mut serving).await;
     let remote = Remote::connect(&address(&format!("flightsql://{at}"))).await.unwrap();
-    let error = remote.query("SELECT * FROM nowhere").await.err().unwrap().to_string();
+    let error = remote.query("SELECT * FROM nowhere", LONG).await.err().unwrap().to_string();
     assert_eq!(error, format!("flightsql://{at}: there is no table nowhere"));
-    let error = collect(remote.query("SELECT breaks").await.unwrap()).await.unwrap_err().to_string();
+    let error = collect(remote.query("SELECT breaks", LONG).await.unwrap().batches).await.unwrap_err().to_string();
     assert!(error.contains("a worker is gone"), "{error}");
     drop(serving);
     let nobody = Remote::connect(&address("flightsql://127.0.0.1:1")).await.unwrap_err().to_string();
@@ -163,12 +165,12 @@ async fn user_and_password_are_shown_and_not_told() {
     let (engine, mut serving) = (Engine { wants_password: true, ..Engine::default() }, JoinSet::new());
     let at = serve(&engine, &mut serving).await;
     let remote = Remote::connect(&address(&format!("flightsql://auditor:s%2F%3A%40@{at}"))).await.unwrap();
-    assert_eq!(collect(remote.query("SELECT 1").await.unwrap()).await.unwrap().len(), 2);
+    assert_eq!(collect(remote.query("SELECT 1", LONG).await.unwrap().batches).await.unwrap().len(), 2);
     assert_eq!(format!("{:?}", remote.address()), format!("flightsql://{at}"));
     let wrong = Remote::connect(&address(&format!("flightsql://auditor:secret@{at}"))).await.unwrap_err().to_string();
     assert!(wrong.contains("wrong password") && !wrong.contains("secret"), "{wrong}");
     let nobody = Remote::connect(&address(&format!("flightsql://{at}"))).await.unwrap();
-    assert!(nobody.query("SELECT 1").await.is_err());
+    assert!(nobody.query("SELECT 1", LONG).await.is_err());
 }
 
 #[test]

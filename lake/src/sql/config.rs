@@ -6,8 +6,10 @@ use std::time::Duration;
 use orgtrail_service::shape::Bytes;
 use serde::Deserialize;
 
+use crate::results;
+
 /// The bounds of queries.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Memory that all running queries share for sorting, grouping and joining. A query that needs more writes to disk.
@@ -26,6 +28,8 @@ pub struct Config {
     pub timeout: Duration,
     /// How many queries may run at a time; the next is refused. Default 10, as in CloudTrail Lake.
     pub queries_max: usize,
+    /// Where `orgtrail query --results` delivers to, and who signs. Default: nowhere.
+    pub results: Option<results::Config>,
 }
 
 impl Default for Config {
@@ -37,6 +41,7 @@ impl Default for Config {
             scan_max: None,
             timeout: Duration::from_secs(60 * 60),
             queries_max: 10,
+            results: None,
         }
     }
 }

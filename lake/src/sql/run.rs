@@ -50,12 +50,29 @@ impl Run {
         permit: OwnedSemaphorePermit,
     ) -> Self {
         let schema = renamed(&inner.schema(), names);
+        let inner = Inner { batches: inner, _permit: Some(permit) };
+        Self::begin(Some(plan), inner, schema, limits, started)
+    }
+
+    /// What another engine answers. What it reads for that isn't known; the time is bounded all the same.
+    pub(crate) fn elsewhere(batches: SendableRecordBatchStream, timeout: Duration, started: Instant) -> Self {
+        let (schema, limits) = (batches.schema(), Limits { timeout, scan_max: None });
+        Self::begin(None, Inner { batches, _permit: None }, schema, &limits, started)
+    }
+
+    fn begin(
+        plan: Option<Arc<dyn ExecutionPlan>>,
+        inner: Inner,
+        schema: SchemaRef,
+        limits: &Limits,
+        started: Instant,
+    ) -> Self {
         let shared = Shared { plan, started, rows_out: AtomicU64::new(0), elapsed: OnceLock::new() };
         let statistics = Statistics(Arc::new(shared));
         let mut checks = interval(CHECK_EVERY);
         checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let batches = Bounded {
-            inner: Some(Inner { batches: inner, _permit: permit }),
+            inner: Some(inner),
             schema: Arc::clone(&schema),
             timeout: limits.timeout,
             deadline: Box::pin(sleep_until(started + limits.timeout)),
@@ -106,7 +123,8 @@ pub struct Figures {
 pub struct Statistics(Arc<Shared>);
 
 struct Shared {
-    plan: Arc<dyn ExecutionPlan>,
+    /// None for another engine's.
+    plan: Option<Arc<dyn ExecutionPlan>>,
     started: Instant,
     rows_out: AtomicU64,
     elapsed: OnceLock<Duration>,
@@ -117,7 +135,9 @@ impl Statistics {
     pub fn figures(&self) -> Figures {
         let elapsed = self.0.elapsed.get().copied().unwrap_or_else(|| self.0.started.elapsed());
         let mut figures = Figures { elapsed, rows_out: self.0.rows_out.load(Ordering::Relaxed), ..Figures::default() };
-        add_figures(self.0.plan.as_ref(), &mut figures);
+        if let Some(plan) = &self.0.plan {
+            add_figures(plan.as_ref(), &mut figures);
+        }
         figures
     }
 
@@ -144,7 +164,7 @@ fn add_figures(plan: &dyn ExecutionPlan, figures: &mut Figures) {
 struct Inner {
     batches: SendableRecordBatchStream,
     /// Lets the next query run when this one is over.
-    _permit: OwnedSemaphorePermit,
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 /// The batches of a query, until it goes beyond a bound.
