@@ -39,7 +39,7 @@ pub(super) struct Target {
 /// The embedded engine, or another one.
 pub(super) enum Asked {
     Embedded(Box<Lake>),
-    Remote(Remote),
+    Remote(Box<Remote>),
 }
 
 /// An answered statement.
@@ -80,7 +80,7 @@ impl Target {
                         [Some(store.name.as_str()), store.id.as_deref()].into_iter().flatten().collect();
                     remote.make_table(&names, &location.to_string()).await?;
                 }
-                Asked::Remote(remote)
+                Asked::Remote(Box::new(remote))
             }
         };
         let timeout = config.query.timeout;
