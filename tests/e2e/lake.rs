@@ -15,7 +15,7 @@ fn delivered(records: u64) -> (Site, u64) {
     site.configure(&manifest.sources).unwrap();
     let (code, output) = site.run_once().unwrap();
     assert_eq!(code, 0, "{output}");
-    let records = site.aggregator_status().unwrap().trails[0].records.delivered;
+    let records = site.aggregator_status().unwrap().trails[0].delivered;
     assert!(records >= manifest.records, "{records}");
     write(&site, "");
     (site, records)
