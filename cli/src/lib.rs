@@ -12,6 +12,7 @@ pub mod demo;
 pub mod doctor;
 pub mod event_data_stores;
 pub mod generate;
+pub mod history;
 pub mod iam_policy;
 mod jobs;
 pub mod keys;

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use orgtrail_cli::terminal::BROKEN_PIPE;
 use orgtrail_cli::{
-    athena, backfill, completeness, config_check, cost, demo, doctor, event_data_stores, iam_policy, keys, lake,
-    lookup_events, quarantine, query, replay, selectors, state, status, up, validate_logs, verify_query_results,
+    athena, backfill, completeness, config_check, cost, demo, doctor, event_data_stores, history, iam_policy, keys,
+    lake, lookup_events, quarantine, query, replay, selectors, state, status, up, validate_logs, verify_query_results,
 };
 use orgtrail_service::run::arguments;
 
@@ -67,6 +67,8 @@ enum Verb {
     Tail(Box<lookup_events::TailArguments>),
     /// Wait until an event is in the lake.
     Wait(Box<lookup_events::WaitArguments>),
+    /// Who changed a resource, and what its configuration was before and after.
+    History(history::Arguments),
     /// The least IAM policy that recorded usage needs.
     IamPolicy(iam_policy::Arguments),
     /// Statements that make the lake known to Amazon Athena: ddl.
@@ -125,6 +127,7 @@ fn main() -> ExitCode {
         Verb::LookupEvents(arguments) => lookup_events::run(&arguments),
         Verb::Tail(arguments) => lookup_events::run_tail(&arguments),
         Verb::Wait(arguments) => lookup_events::run_wait(&arguments),
+        Verb::History(arguments) => history::run(&arguments),
         Verb::IamPolicy(arguments) => iam_policy::run(&arguments),
         Verb::Athena(verb) => athena::run(verb),
         Verb::Doctor(arguments) => doctor::run(&arguments),

@@ -9,6 +9,7 @@ mod config;
 mod error;
 mod event_data_store;
 pub mod flight;
+pub mod history;
 mod iam_policy;
 mod import;
 mod keeper;
