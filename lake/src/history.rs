@@ -11,6 +11,8 @@ mod calls;
 mod diff;
 mod resource;
 mod states;
+#[cfg(test)]
+mod tests;
 
 use jiff::Timestamp;
 use serde::Serialize;
