@@ -174,6 +174,7 @@ impl Remote {
             .map_err(|error| failed(error.to_string()))?
             .connect_timeout(CONNECT_TIMEOUT)
             .tcp_nodelay(true);
+        orgtrail_service::tls::use_ring();
         let endpoint = match address.tls {
             true => endpoint
                 .tls_config(ClientTlsConfig::new().with_native_roots())

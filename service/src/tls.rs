@@ -124,6 +124,7 @@ impl Tls {
     }
 
     fn read(&self) -> Result<Material, Error> {
+        use_ring();
         let cert_pem = read("cert_file", &self.cert_file)?;
         let chain = certificates("cert_file", &self.cert_file, &cert_pem)?;
         let key_pem = read("key_file", &self.key_file)?;
@@ -151,6 +152,13 @@ impl Tls {
         let (identity, authorities) = (Identity::from_pem(cert_pem, key_pem), Certificate::from_pem(ca_pem));
         Ok(Material { identity, authorities, chain, key, roots })
     }
+}
+
+/// Makes ring the process's provider of cryptography, for those who ask for none by name, such as tonic. A library that
+/// brings another one along would leave them without any.
+pub fn use_ring() {
+    // An error says that it was done before.
+    rustls::crypto::ring::default_provider().install_default().unwrap_or_default();
 }
 
 fn read(key: &'static str, path: &Path) -> Result<Vec<u8>, Error> {
