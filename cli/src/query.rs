@@ -18,6 +18,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use clap::Args;
 use orgtrail_cloud::Location;
+use orgtrail_cloud::location::ParseError;
 use orgtrail_lake::flight::Address;
 use orgtrail_lake::output::{Output, WriteError};
 use orgtrail_lake::sql::{Exception, QueryError};
@@ -62,17 +63,24 @@ pub struct Arguments {
     /// Print sample queries, or those about something, and ask nothing.
     #[arg(long, value_name = "PHRASE", num_args = 0..=1, default_missing_value = "")]
     samples: Option<String>,
-    /// Deliver the rows as CloudTrail Lake does, as gzipped CSV with a signature, below s3://bucket/prefix or file:///folder;
-    /// without a location, below that of [query.results].
-    #[arg(long, value_name = "LOCATION", num_args = 0..=1, conflicts_with = "output")]
-    #[expect(clippy::option_option, reason = "absent, without a value, with one")]
-    results: Option<Option<Location>>,
+    /// Deliver the rows as CloudTrail Lake does, as gzipped CSV with a signature, below s3://bucket/prefix or file:///folder; -
+    /// for the location of [query.results].
+    #[arg(long, value_name = "LOCATION", value_parser = results, conflicts_with = "output")]
+    results: Option<Results>,
     /// How long one statement may run, such as 30s. Default: the configuration's.
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     timeout: Option<Duration>,
     /// How many bytes one statement may scan, such as 10GiB. Default: the configuration's.
     #[arg(long, value_name = "BYTES", conflicts_with = "engine")]
     scan_max: Option<Bytes>,
+}
+
+/// Where results are delivered to. None: where the configuration says.
+#[derive(Clone, Debug)]
+struct Results(Option<Location>);
+
+fn results(text: &str) -> Result<Results, ParseError> {
+    Ok(Results(if text == "-" { None } else { Some(text.parse()?) }))
 }
 
 /// Runs the verb.

@@ -23,7 +23,6 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
 use arrow::error::ArrowError;
-use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt as _;
 use orgtrail_cloud::object_store::PutOptions;
@@ -35,6 +34,7 @@ use self::orc::Orc;
 use self::parquet::Parquet;
 use self::table::Table;
 pub(crate) use self::whole::Whole;
+use crate::sql::QueryError;
 
 /// How rows are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -196,7 +196,7 @@ pub enum WriteError {
     Store(#[from] orgtrail_cloud::Error),
     /// The query itself.
     #[error(transparent)]
-    Query(#[from] DataFusionError),
+    Query(#[from] QueryError),
 }
 
 impl WriteError {
@@ -268,7 +268,7 @@ impl Output {
         let mut writer = Writer::begin(self, &batches.schema(), around)?;
         let mut rows = 0;
         while let Some(batch) = batches.next().await {
-            let batch = batch?;
+            let batch = batch.map_err(QueryError::from)?;
             rows += batch.num_rows() as u64;
             writer.write(&batch)?;
         }
@@ -402,6 +402,7 @@ mod tests {
     use std::path::Path;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use datafusion::error::DataFusionError;
     use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 
     use super::cell::tests::every_kind;

@@ -14,7 +14,6 @@ mod verify;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use datafusion::error::DataFusionError;
 use orgtrail_cloud::signer::MESSAGE_BYTES_MAX;
 use orgtrail_cloud::{Connection, Location, Signer, open_signer, open_store};
 use orgtrail_event::digest::KeyError;
@@ -24,6 +23,7 @@ use orgtrail_service::shape::Bytes;
 use serde::Deserialize;
 
 use crate::output::Failure;
+use crate::sql::QueryError;
 
 pub use self::deliver::{Delivered, Delivery, query_id};
 pub use self::sign_file::{SIGN_FILE, SignFile, SignedFile};
@@ -116,7 +116,7 @@ pub enum DeliverError {
     TooManyFiles,
     /// The query itself.
     #[error(transparent)]
-    Query(#[from] DataFusionError),
+    Query(#[from] QueryError),
 }
 
 /// Whose results are of no account.

@@ -18,9 +18,16 @@ fn the_demo_ends_with_a_checked_trail_and_a_second_run_continues() {
     for part in ["RECORDS", "OBJECTS", "exactly once", "Try next", "org-trail/AWSLogs/o-exampleorg1"] {
         assert!(first.contains(part), "{part} is missing in\n{first}");
     }
-    for part in
-        ["sources", "org-trail", "keys", "agent.toml", "aggregator.toml", "console.toml", "notifications.ndjson"]
-    {
+    for part in [
+        "sources",
+        "org-trail",
+        "keys",
+        "agent.toml",
+        "aggregator.toml",
+        "console.toml",
+        "lake.toml",
+        "notifications.ndjson",
+    ] {
         assert!(Path::new(&folder).join(part).exists(), "{part}");
     }
     let (code, second, errors) = run("orgtrail", &demo).unwrap();
@@ -32,8 +39,11 @@ fn the_demo_ends_with_a_checked_trail_and_a_second_run_continues() {
     let status: Value = serde_json::from_str(&status).unwrap();
     let processes = status["processes"].as_array().unwrap();
     let stopped: Vec<_> = processes.iter().filter(|process| process["running"] == false).collect();
-    assert_eq!((processes.len(), stopped.len()), (3, 2), "agent and aggregator; the console keeps no state");
+    assert_eq!((processes.len(), stopped.len()), (4, 2), "agent and aggregator; console and lake keep no state");
     let digests = &processes.iter().find(|process| process["process"] == "orgtrail-aggregator").unwrap()["status"];
+    let delivered = &digests["trails"][0]["delivered"];
+    let count = ["query", "--config", &folder, "--output", "csv", "SELECT count(*) AS n FROM events"];
+    assert_eq!(run("orgtrail", &count).unwrap().1, format!("n\n{delivered}\n"), "the ledger's figure");
     assert!(digests["trails"][0]["digests"]["digests"].as_u64().unwrap() > 0, "{digests}");
     let (code, output, errors) = run("orgtrail", &["validate-logs", "--config", &folder]).unwrap();
     assert_eq!(code, 0, "{output}\n{errors}");

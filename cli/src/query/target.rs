@@ -13,9 +13,9 @@ use orgtrail_lake::sql::{ColumnDescription, FUNCTIONS, Figures, Run};
 use orgtrail_lake::{Config, Lake};
 use orgtrail_service::clock::system;
 
-use super::Arguments;
 use super::complete::{Words, paths};
 use super::progress::Progress;
+use super::{Arguments, Results};
 use crate::lake::configuration;
 
 /// The file that is looked for where nobody says, and where.
@@ -65,7 +65,7 @@ impl Target {
         let scratch = config.query.spill_dir.clone().unwrap_or_else(std::env::temp_dir);
         let delivery = match &arguments.results {
             None => None,
-            Some(location) => {
+            Some(Results(location)) => {
                 let results = config.query.results.clone().unwrap_or_default();
                 Some(results.open(location.clone(), scratch.clone()).await?)
             }

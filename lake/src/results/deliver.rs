@@ -21,6 +21,7 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 
 use super::{DeliverError, FILES_MAX, SIGN_FILE, SignFile, SignedFile};
 use crate::output::{Csv, Encoder as _, Failure, Whole};
+use crate::sql::QueryError;
 
 /// What objects are stored as. Not as an encoding, which some clients would take off.
 const GZIP: &str = "application/gzip";
@@ -106,7 +107,7 @@ impl Put<'_> {
         let schema = batches.schema();
         let mut file = None;
         while let Some(batch) = batches.next().await {
-            let batch = batch?;
+            let batch = batch.map_err(QueryError::from)?;
             let mut open = match file.take() {
                 Some(open) => open,
                 None => self.begin(&schema)?,
