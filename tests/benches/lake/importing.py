@@ -35,7 +35,7 @@ memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
 import duckdb  # noqa: E402
 
 stored = live_files(table)
-rows = duckdb.sql(f"SELECT sum(num_rows) FROM parquet_file_metadata({stored!r})").fetchone()[0]
+rows = duckdb.sql(f"SELECT sum(num_rows) FROM parquet_file_metadata({stored!r})").fetchall()[0][0]
 kept = sum(os.path.getsize(file) for file in stored)
 begun, inflated = cpu(resource.RUSAGE_SELF), 0
 sample = files[::20]
