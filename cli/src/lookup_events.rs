@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{anyhow, bail};
 use clap::Args;
 use jiff::Timestamp;
 use orgtrail_lake::{Attribute, Event, Lake, Lookup, PAGE, Tail, lookup_events};
@@ -13,7 +13,7 @@ use orgtrail_service::run::Exit;
 use orgtrail_service::shape::humane;
 
 use crate::lake::configuration;
-use crate::runtime::block_on;
+use crate::runtime::{block_on, until_signal};
 use crate::terminal::{end, table};
 
 /// What a page of one call may hold, as with AWS; `--max-items` goes beyond it.
@@ -189,11 +189,7 @@ pub fn run_tail(arguments: &TailArguments) -> ExitCode {
                 tokio::time::sleep(arguments.interval).await;
             }
         };
-        // Cancel-safe: nothing but printing is lost.
-        tokio::select! {
-            failed = follow => failed,
-            ended = tokio::signal::ctrl_c() => ended.map(|()| Exit::Ok).context("wait for a signal"),
-        }
+        until_signal(follow).await?.unwrap_or(Ok(Exit::Ok))
     }))
 }
 

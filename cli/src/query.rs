@@ -26,7 +26,8 @@ use orgtrail_service::run::Exit;
 use orgtrail_service::shape::Bytes;
 
 use self::input::{Split, split};
-use self::target::{Interrupted, Target, configured};
+use self::target::{Target, configured};
+use crate::runtime::until_signal;
 use crate::terminal::end;
 
 /// More than any file of statements.
@@ -87,7 +88,6 @@ fn results(text: &str) -> Result<Results, ParseError> {
 pub fn run(arguments: &Arguments) -> ExitCode {
     match start(arguments) {
         Err(error) if is_broken_pipe(&error) => ExitCode::from(crate::terminal::BROKEN_PIPE),
-        Err(error) if error.downcast_ref::<Interrupted>().is_some() => Exit::Interrupted.into(),
         Err(error) if is_wrong_statement(&error) => {
             eprintln!("orgtrail: {error:#}");
             Exit::Usage.into()
@@ -128,8 +128,10 @@ fn start(arguments: &Arguments) -> anyhow::Result<Exit> {
         statements.len()
     );
     for statement in &statements {
-        let answered = runtime.block_on(target.answer(statement, &arguments.output))?;
-        eprintln!("{}", print::summary(&answered));
+        match runtime.block_on(until_signal(target.answer(statement, &arguments.output)))? {
+            Some(answered) => eprintln!("{}", print::summary(&answered?)),
+            None => return Ok(Exit::Interrupted),
+        }
     }
     Ok(Exit::Ok)
 }

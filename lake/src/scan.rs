@@ -1,11 +1,12 @@
 //! A table as queries see it: which files a question is about, and how they are read.
 //!
-//! Owns leaving files out by their partition and statistics, and the plan that reads the rest. Everything inside a file
-//! (row groups, pages, bloom filters, late columns) is the Parquet reader's. A scan reads the files of one commit to its
+//! Owns leaving files out by their partition and statistics, row groups by the bloom filters of nested columns, and the plan
+//! that reads the rest. Everything else inside a file (pages, bloom filters of columns, late columns) is the Parquet reader's. A scan reads the files of one commit to its
 //! end, whatever is committed meanwhile; files that are taken out of the table stay for the vacuum's grace period.
 
 mod event_json;
 mod files;
+mod needles;
 
 use std::sync::Arc;
 
@@ -32,6 +33,7 @@ use object_store::ObjectStore;
 use self::event_json::event_json;
 pub(crate) use self::files::rows;
 use self::files::{Files, partition_value};
+use self::needles::NeedleReaders;
 use crate::error::Error;
 use crate::kind::Kind;
 use crate::schema::{EVENT_DAY, EVENT_JSON, EVENT_TEMPLATE, SOURCE_OBJECT};
@@ -156,8 +158,11 @@ impl TableProvider for Scan {
         let mut statistics = Statistics::new_unknown(&self.schema);
         statistics.num_rows = rows.map_or(Precision::Absent, Precision::Exact);
         let groups = FileGroup::new(files).split_files(state.config().target_partitions());
-        let source =
+        let mut source =
             ParquetSource::new(self.columns.clone()).with_table_parquet_options(state.table_options().parquet.clone());
+        if let Some(readers) = NeedleReaders::new(Arc::clone(&self.store) as _, filters) {
+            source = source.with_parquet_file_reader_factory(Arc::new(readers));
+        }
         let config = FileScanConfigBuilder::new(address, Arc::new(source))
             .with_file_groups(groups)
             .with_statistics(statistics)
@@ -173,3 +178,6 @@ fn address(name: &str) -> Result<ObjectStoreUrl> {
     let host: String = name.bytes().map(|byte| format!("{byte:02x}")).collect();
     ObjectStoreUrl::parse(format!("orgtrail://{host}"))
 }
+
+#[cfg(test)]
+mod tests;

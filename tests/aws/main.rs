@@ -9,6 +9,7 @@
 mod emulator_cloudwatch;
 mod emulator_doctor;
 mod emulator_faults;
+mod emulator_lake;
 mod emulator_lifecycle;
 mod emulator_ministack;
 mod emulator_moto;

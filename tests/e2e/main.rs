@@ -16,6 +16,8 @@ mod doctor;
 mod event_history;
 mod journal;
 mod lake;
+mod lake_engines;
+mod lake_verbs;
 mod late;
 mod main_path;
 mod memory;

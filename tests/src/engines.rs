@@ -123,6 +123,49 @@ impl Drop for Sail {
     }
 }
 
+/// How another engine writes what we write as CloudTrail Lake does. Only for what the sample queries need: a statement's
+/// meaning is the same, its functions have other names.
+#[derive(Clone, Copy, Debug)]
+pub enum Dialect {
+    /// Sail's.
+    Spark,
+    /// DuckDB's.
+    DuckDb,
+}
+
+impl Dialect {
+    /// A statement of ours in this dialect.
+    pub fn of(self, statement: &str) -> String {
+        let functions: &[(&str, &str)] = match self {
+            Self::Spark => &[
+                ("CROSS JOIN UNNEST(resources) AS t(r)", "LATERAL VIEW explode(resources) t AS r"),
+                (
+                    "CROSS JOIN UNNEST(CAST(json_extract(requestParameters, '$.ipPermissions.items') AS array(varchar))) AS t(rule)",
+                    "LATERAL VIEW explode(from_json(get_json_object(requestParameters, '$.ipPermissions.items'), 'array<string>')) t AS rule",
+                ),
+                ("element_at(", "get_json_object("),
+                ("json_extract_scalar(", "get_json_object("),
+                ("arbitrary(", "any_value("),
+            ],
+            Self::DuckDb => &[
+                (
+                    "CAST(json_extract(requestParameters, '$.ipPermissions.items') AS array(varchar))",
+                    "CAST(json_extract(requestParameters, '$.ipPermissions.items[*]') AS varchar[])",
+                ),
+                ("element_at(", "json_extract_string("),
+                ("json_extract_scalar(", "json_extract_string("),
+                ("regexp_like(", "regexp_matches("),
+            ],
+        };
+        let mut text = functions.iter().fold(statement.to_owned(), |text, (ours, theirs)| text.replace(ours, theirs));
+        for column in ["requestParameters", "responseElements", "additionalEventData"] {
+            // A member's name, where we take one, is a path there.
+            text = text.replace(&format!("({column}, '"), &format!("({column}, '$."));
+        }
+        text.replace("'$.$.", "'$.")
+    }
+}
+
 /// The program that asks.
 const ASK: &str = include_str!("engines/ask.py");
 

@@ -5,6 +5,7 @@ pub mod emulator;
 pub mod engines;
 pub mod event_history;
 pub mod fault_proxy;
+pub mod lake_site;
 pub mod process;
 mod python;
 pub mod served_bucket;

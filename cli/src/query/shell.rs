@@ -12,7 +12,7 @@ use tokio::runtime::Runtime;
 
 use super::complete::Editing;
 use super::input::{Command, HELP, command, split};
-use super::target::{Interrupted, Target};
+use super::target::Target;
 use super::{is_broken_pipe, print, read};
 
 /// The file in the home folder that remembers statements.
@@ -71,6 +71,11 @@ fn remember(editor: &mut Editor<Editing, FileHistory>, history: Option<PathBuf>)
     }
 }
 
+/// A person ended a statement, and goes on in the shell.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted")]
+struct Interrupted;
+
 fn table() -> Output {
     Output::stdout(Format::Table)
 }
@@ -112,7 +117,13 @@ impl Shell<'_> {
     fn answer(&mut self, statement: &str) -> anyhow::Result<()> {
         // A file takes one result.
         let output = self.once.take().unwrap_or_else(|| self.output.clone());
-        let answered = self.runtime.block_on(self.target.answer(statement, &output))?;
+        let asked = self.target.answer(statement, &output);
+        let answered = self.runtime.block_on(async {
+            tokio::select! {
+                answered = asked => answered,
+                signal = tokio::signal::ctrl_c() => Err(signal.map_or_else(anyhow::Error::new, |()| Interrupted.into())),
+            }
+        })?;
         if self.tells_figures {
             eprintln!("{}", print::summary(&answered));
         }

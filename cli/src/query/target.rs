@@ -22,11 +22,6 @@ use crate::lake::configuration;
 const FILE: &str = "lake.toml";
 const FOLDERS: [&str; 2] = [".", "/etc/orgtrail"];
 
-/// A person ended a statement.
-#[derive(Debug, thiserror::Error)]
-#[error("interrupted")]
-pub(super) struct Interrupted;
-
 /// Who is asked, and where answers go.
 pub(super) struct Target {
     pub(super) engine: Asked,
@@ -87,19 +82,9 @@ impl Target {
         Ok(Self { engine, config, delivery, timeout, scratch })
     }
 
-    /// Asks, and brings the rows where they are wanted. Ctrl-C ends it, and nothing is left of it then.
+    /// Asks, and brings the rows where they are wanted. Dropped before its end it leaves no file that has its name, and no
+    /// results that are signed.
     pub(super) async fn answer(&mut self, statement: &str, output: &Output) -> anyhow::Result<Answered> {
-        // Cancel-safe: what is dropped leaves no file that has its name, and no results that are signed.
-        tokio::select! {
-            answered = self.run(statement, output) => answered,
-            signal = tokio::signal::ctrl_c() => {
-                signal.context("listen to Ctrl-C")?;
-                Err(Interrupted.into())
-            }
-        }
-    }
-
-    async fn run(&mut self, statement: &str, output: &Output) -> anyhow::Result<Answered> {
         let Run { batches, statistics, .. } = match &mut self.engine {
             Asked::Embedded(lake) => {
                 // What was imported since the last statement.
