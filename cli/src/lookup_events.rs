@@ -112,7 +112,7 @@ impl Which {
             accounts: self.account.clone(),
             regions: self.region.clone(),
             event_data_store: self.event_data_store.clone(),
-            limit: PAGE,
+            limit: Some(PAGE),
             ..Lookup::default()
         }
     }
@@ -153,7 +153,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
             start: arguments.start_time,
             end: arguments.end_time,
             insights: arguments.event_category.is_some(),
-            limit: arguments.max_items,
+            limit: Some(arguments.max_items),
             next_token: arguments.starting_token.clone(),
             ..arguments.which.lookup()
         };
@@ -183,8 +183,9 @@ pub fn run_tail(arguments: &TailArguments) -> ExitCode {
         let lookup = arguments.which.lookup();
         let follow = async {
             loop {
-                for event in tail.next(&mut lake, &lookup).await? {
-                    println!("{}", line(&event, arguments.json));
+                lake.refresh().await?;
+                while let Some(events) = tail.next(&lake, &lookup).await? {
+                    events.iter().for_each(|event| println!("{}", line(event, arguments.json)));
                 }
                 tokio::time::sleep(arguments.interval).await;
             }
@@ -204,7 +205,7 @@ fn line(event: &Event, json: bool) -> String {
 /// Runs `wait`.
 pub fn run_wait(arguments: &WaitArguments) -> ExitCode {
     end(block_on(async {
-        let mut lookup = Lookup { start: arguments.start_time, limit: 1, ..arguments.which.lookup() };
+        let mut lookup = Lookup { start: arguments.start_time, limit: Some(1), ..arguments.which.lookup() };
         lookup.start.get_or_insert(system().now());
         lookup.attributes.extend(arguments.event_name.iter().map(|name| (Attribute::EventName, name.clone())));
         if lookup.attributes.is_empty() {

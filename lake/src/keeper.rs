@@ -26,6 +26,12 @@ use crate::metrics::Metrics;
 /// How often files that no commit names are looked for: that lists the whole table.
 const VACUUM_INTERVAL: Duration = Duration::from_secs(86_400);
 
+/// When first after a start: one that is started anew every day looks for them, too.
+const FIRST_VACUUM: Duration = Duration::from_secs(3_600);
+
+/// How long a step goes on after the process is told to end.
+const STEP_GRACE: Duration = Duration::from_secs(2);
+
 /// Looks after one event data store.
 pub(crate) struct Keeper {
     store: event_data_store::Config,
@@ -68,19 +74,19 @@ impl Keeper {
     pub(crate) async fn once(&mut self, cancel: &CancellationToken) -> Result<(), Error> {
         let all = async {
             self.import(Reach::Everything).await?;
-            self.maintain().await
+            self.maintain().await?;
+            self.vacuum().await
         };
-        // Both arms may be dropped anywhere: that is a crash, which the next start makes good.
         tokio::select! {
             done = all => done,
-            () = cancel.cancelled() => Ok(()),
+            () = cut_short(cancel) => Ok(()),
         }
     }
 
     /// Until cancelled.
     pub(crate) async fn run(mut self, cancel: CancellationToken) -> anyhow::Result<()> {
         let now = Instant::now();
-        let (mut look, mut sweep, mut maintain, mut vacuum) = (now, now, now, now + VACUUM_INTERVAL);
+        let (mut look, mut sweep, mut maintain, mut vacuum) = (now, now, now, now + FIRST_VACUUM);
         while !cancel.is_cancelled() {
             let next = look.min(sweep).min(maintain).min(vacuum);
             // Both arms may be dropped anywhere: nothing was begun yet.
@@ -117,10 +123,9 @@ impl Keeper {
         step: impl for<'a> FnOnce(&'a mut Self) -> futures::future::BoxFuture<'a, Result<(), Error>>,
     ) {
         let part = format!("{what} {}", self.store.name);
-        // A step that is dropped is one that crashed: the next start makes it good.
         let done = tokio::select! {
             done = step(self) => done,
-            () = cancel.cancelled() => return,
+            () = cut_short(&cancel) => return,
         };
         self.metrics.imported(&self.store.name, &self.importer.imported.now());
         match done {
@@ -166,11 +171,20 @@ impl Keeper {
         let grace_period = self.config.maintain.grace_period;
         let files = maintain::vacuum(&mut self.importer.events, grace_period).await?
             + maintain::vacuum(&mut self.importer.objects, grace_period).await?;
-        tracing::info!(event_data_store = self.store.name, files, "files that no commit names went");
+        if files > 0 {
+            tracing::info!(event_data_store = self.store.name, files, "files that no commit names went");
+        }
         Ok(())
     }
 
     fn today(&self) -> Date {
         Offset::UTC.to_datetime(self.clock.now()).date()
     }
+}
+
+/// Cancelled, and the time is over in which a short step ends by itself. A step that is dropped then is one that crashed: the
+/// next start makes it good.
+async fn cut_short(cancel: &CancellationToken) {
+    cancel.cancelled().await;
+    tokio::time::sleep(STEP_GRACE).await;
 }

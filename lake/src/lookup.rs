@@ -79,10 +79,17 @@ pub struct Lookup {
     pub event_data_store: Option<String>,
     /// Insights events instead of others.
     pub insights: bool,
-    /// At most so many.
-    pub limit: usize,
+    /// At most so many. None: all.
+    pub limit: Option<usize>,
     /// Behind this page.
     pub next_token: Option<String>,
+}
+
+impl Lookup {
+    /// What event data stores have to hold to be looked in.
+    pub(crate) fn kind(&self) -> Kind {
+        if self.insights { Kind::Insight } else { Kind::Events }
+    }
 }
 
 /// A page of events, newest first.
@@ -145,23 +152,26 @@ pub struct Resource {
 /// # Errors
 /// There is no such event data store, the token is none of ours, or the query failed.
 pub async fn lookup_events(lake: &Lake, lookup: &Lookup) -> Result<Page, Error> {
-    let kind = if lookup.insights { Kind::Insight } else { Kind::Events };
+    let kind = lookup.kind();
     let store = lookup.event_data_store.as_deref().or(lake.first(kind));
     let store = store
         .ok_or_else(|| Error::Request(format!("no event data store of the kind {} is configured", kind.name())))?;
-    let statement = statement(lookup, store, lookup.limit + 1)?;
+    // One more, to know whether a page follows.
+    let limit = lookup.limit.map(|limit| limit.saturating_add(1));
+    let statement = statement(lookup, store, limit)?;
     let mut events = Vec::new();
     for batch in lake.engine().query(&statement).await?.collect().await? {
         events.extend((0..batch.num_rows()).map(|row| event(&batch, row)));
     }
-    let more = events.len() > lookup.limit;
-    events.truncate(lookup.limit);
+    let wanted = lookup.limit.unwrap_or(events.len());
+    let more = events.len() > wanted;
+    events.truncate(wanted);
     let next_token = events.last().filter(|_| more).map(|(token, _)| token.clone());
     Ok(Page { events: events.into_iter().map(|(_, event)| event).collect(), next_token })
 }
 
 /// The query behind a lookup.
-pub(crate) fn statement(lookup: &Lookup, store: &str, limit: usize) -> Result<String, Error> {
+pub(crate) fn statement(lookup: &Lookup, store: &str, limit: Option<usize>) -> Result<String, Error> {
     let own = if lookup.insights {
         "insighteventname AS eventname, insighteventsource AS eventsource, CAST(NULL AS boolean) AS readonly, \
          CAST(NULL AS varchar) AS accesskeyid, CAST(NULL AS varchar) AS username, CAST(NULL AS varchar) AS principalid, \
@@ -175,7 +185,10 @@ pub(crate) fn statement(lookup: &Lookup, store: &str, limit: usize) -> Result<St
     if !conditions.is_empty() {
         write!(text, " WHERE {}", conditions.join(" AND ")).expect("text grows");
     }
-    write!(text, " ORDER BY eventtime DESC, eventid LIMIT {limit}").expect("text grows");
+    text.push_str(" ORDER BY eventtime DESC, eventid");
+    if let Some(limit) = limit {
+        write!(text, " LIMIT {limit}").expect("text grows");
+    }
     Ok(text)
 }
 

@@ -29,55 +29,52 @@ impl Tail {
         Self { versions: lake.stores().iter().map(version).collect() }
     }
 
-    /// Events that were committed since and are looked for, oldest first.
+    /// Events of the next commit that brought some and are looked for, oldest first. None once nothing is new.
+    ///
+    /// One commit at a time, so that as many events are held at once as one import brings.
     ///
     /// # Errors
     /// A table can't be read, or the query failed.
-    pub async fn next(&mut self, lake: &mut Lake, lookup: &Lookup) -> Result<Vec<Event>, Error> {
-        lake.refresh().await?;
-        let mut events = Vec::new();
-        let names: Vec<_> = lake.stores().iter().map(|store| store.config.name.clone()).collect();
-        for name in names {
-            let is_asked = lookup.event_data_store.as_ref().is_none_or(|asked| asked.eq_ignore_ascii_case(&name));
-            let store = lake.stores().iter().find(|store| store.config.name == name);
-            let Some((store, tables)) = store.and_then(|store| Some((store, store.tables.as_ref()?))) else { continue };
-            let before = self.versions.get(&name).copied().unwrap_or_default();
-            let now = tables.events.version();
-            if !is_asked || now <= before {
-                continue;
+    pub async fn next(&mut self, lake: &Lake, lookup: &Lookup) -> Result<Option<Vec<Event>>, Error> {
+        let is_asked = |store: &&Store| {
+            store.config.kind == lookup.kind()
+                && lookup.event_data_store.as_ref().is_none_or(|asked| asked.eq_ignore_ascii_case(&store.config.name))
+        };
+        for store in lake.stores().iter().filter(is_asked) {
+            let Some(tables) = &store.tables else { continue };
+            let version = self.versions.entry(store.config.name.clone()).or_default();
+            while *version < tables.events.version() {
+                let files = added(&tables.events, *version + 1).await?;
+                *version += 1;
+                if !files.is_empty() {
+                    let fresh = Arc::new(Scan::of(&tables.events, files)?);
+                    return found(&lake.with(&store.config.name, store.config.kind, fresh)?, store, lookup)
+                        .await
+                        .map(Some);
+                }
             }
-            let files = added(&tables.events, before, now).await?;
-            let kind = store.config.kind;
-            self.versions.insert(name.clone(), now);
-            if files.is_empty() {
-                continue;
-            }
-            let fresh = Arc::new(Scan::of(&tables.events, files)?);
-            let only = lake.with(&name, kind, fresh)?;
-            let lookup = Lookup { event_data_store: Some(name), limit: usize::MAX >> 1, ..lookup.clone() };
-            let mut page = lookup_events(&only, &lookup).await?.events;
-            page.reverse();
-            events.extend(page);
         }
-        Ok(events)
+        Ok(None)
     }
 }
 
-/// Files with rows that commits behind `before` and up to `now` brought.
-async fn added(table: &Table, before: u64, now: u64) -> Result<Vec<Add>, Error> {
-    let failed = |error| Error::table("read", table.name(), error);
-    let log = table.delta().log_store();
-    let mut files = Vec::new();
-    for version in before + 1..=now {
-        // A commit that is older than the log's own retention is in a checkpoint; who reads so late asks the table.
-        let Some(commit) = log.read_commit_entry(version).await.map_err(failed)? else { continue };
-        for line in commit.split(|byte| *byte == b'\n') {
-            if let Ok(Action::Add(add)) = serde_json::from_slice::<Action>(line)
-                && add.data_change
-            {
-                files.push(add);
-            }
-        }
-    }
-    Ok(files)
+/// What is looked for among new rows, oldest first.
+async fn found(fresh: &Lake, store: &Store, lookup: &Lookup) -> Result<Vec<Event>, Error> {
+    let lookup = Lookup { event_data_store: Some(store.config.name.clone()), limit: None, ..lookup.clone() };
+    let mut events = lookup_events(fresh, &lookup).await?.events;
+    events.reverse();
+    Ok(events)
+}
+
+/// Files with rows that a commit brought.
+async fn added(table: &Table, version: u64) -> Result<Vec<Add>, Error> {
+    let commit = table.delta().log_store().read_commit_entry(version).await;
+    // A commit that is older than the log's own retention is in a checkpoint; who reads so late asks the table.
+    let commit = commit.map_err(|error| Error::table("read", table.name(), error))?.unwrap_or_default();
+    let actions = commit.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
+    let added = actions.filter_map(|action| match action {
+        Action::Add(add) if add.data_change => Some(add),
+        _ => None,
+    });
+    Ok(added.collect())
 }

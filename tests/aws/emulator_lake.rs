@@ -6,7 +6,7 @@ use std::path::Path;
 use orgtrail_cloud::object_store::PutOptions;
 use orgtrail_event::gzip::Deflater;
 use orgtrail_tests::emulator::{Account, Emulator};
-use orgtrail_tests::process::{Process, run_with};
+use orgtrail_tests::process::{Process, run, run_with};
 use orgtrail_tests::site::Site;
 use serde_json::json;
 
@@ -30,17 +30,20 @@ impl<'a> Lake<'a> {
         let bucket = new_bucket_in(&emulator.connection(&account)).await;
         let lake = Self { emulator, account, bucket, folder: Site::new() };
         let (bucket, url) = (&lake.bucket, emulator.url());
+        let key = lake.config().join("signing.pem");
+        assert_eq!(run("orgtrail", &["keys", "create", "--signing", key.to_str().unwrap()]).unwrap().0, 0);
         let place = |path: &str| {
             format!("location = \"s3://{bucket}/{path}\"\nregion = \"us-east-1\"\nendpoint_url = \"{url}\"\n")
         };
         let text = format!(
             "[[trails]]\nname = \"org-trail\"\n{}\n[[event_data_stores]]\nname = \"events\"\n{}\n[import]\nmemory = \"64MiB\"\n\
-             interval = \"1s\"\nsweep_interval = \"1s\"\n[maintain]\ninterval = \"1s\"\ngrace_period = \"1h\"\n[query.results]\n{}",
+             interval = \"1s\"\nsweep_interval = \"1s\"\n[maintain]\ninterval = \"1s\"\n[query.results]\n{}signing_key_id = \"file://{}\"\n",
             place("audit"),
             place("lake/events"),
             place("results"),
+            key.display(),
         );
-        std::fs::write(lake.config().join("lake.toml"), text).unwrap();
+        std::fs::write(key.with_file_name("lake.toml"), text).unwrap();
         lake
     }
 
@@ -97,7 +100,7 @@ async fn two_writers(emulator: &Emulator) {
     let mut writers = [lake.start(&["lake"]), lake.start(&["lake"])];
     lake.deliver(FILES / 2..FILES).await;
     for writer in &mut writers {
-        writer.wait_for("the lake is up").unwrap();
+        writer.wait_for("lake is up").unwrap();
     }
     let began = std::time::Instant::now();
     let rows = FILES * ROWS;

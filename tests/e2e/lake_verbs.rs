@@ -10,8 +10,7 @@ use orgtrail_tests::process::{DEADLINE, Process, run};
 use serde_json::{Value, json};
 
 /// Import at once what comes, and look after tables as often.
-const BUSY: &str =
-    "\n[import]\ninterval = \"1s\"\nsweep_interval = \"1s\"\n[maintain]\ninterval = \"1s\"\ngrace_period = \"1s\"\n";
+const BUSY: &str = "\n[import]\ninterval = \"1s\"\nsweep_interval = \"1s\"\n[maintain]\ninterval = \"1s\"\n";
 
 fn signal(process: &Process, name: &str) {
     let sent = Command::new("kill").args([name, &process.id().to_string()]).status().unwrap();
@@ -41,7 +40,7 @@ fn events_are_shown_as_they_come_and_waited_for() {
     lake.deliver("2026/03/01", &[event("1", "CreateUser")]).unwrap();
     lake.import().unwrap();
     let mut importer = lake.start(&["lake"]).unwrap();
-    importer.wait_for("the lake is up").unwrap();
+    importer.wait_for("lake is up").unwrap();
     let name = "AttributeKey=EventName,AttributeValue=DeleteUser";
     let mut tail = lake.start(&["tail", "--json", "--interval", "100ms", "--lookup-attributes", name]).unwrap();
     let mut wait =
@@ -107,7 +106,7 @@ fn retention_says_what_it_would_delete_and_then_deletes_that_alone() {
     lake.verb(&["retention"]).unwrap();
     assert_eq!(lake.ask(days).unwrap(), all, "protected");
 
-    let hold = "retention = \"366d\"\ntermination_protection = false\nholds = [{ name = \"case 7\", from = \"2024-03-02\", to = \"2024-03-02\" }]\n";
+    let hold = "retention = \"366d\"\ntermination_protection = false\nholds = [{ name = \"case 7\", from = \"2024-03-02\", to = \"2024-03-03\" }]\n";
     lake.configure(&format!("{hold}{BUSY}")).unwrap();
     let (code, plan, _) = lake.verb(&["retention", "--plan"]).unwrap();
     assert_eq!((code, plan.matches("goes").count()), (2, 2), "{plan}");
@@ -126,7 +125,7 @@ fn retention_says_what_it_would_delete_and_then_deletes_that_alone() {
 fn a_lake_that_imports_and_compacts_answers_every_query_whole() {
     let lake = LakeSite::new(BUSY).unwrap();
     let mut running = lake.start(&["lake"]).unwrap();
-    running.wait_for("the lake is up").unwrap();
+    running.wait_for("lake is up").unwrap();
     let count = || -> (u64, u64) {
         let row = lake.ask("SELECT count(*), count(DISTINCT eventid) FROM events").unwrap();
         let (all, distinct) = row.trim().split_once(',').unwrap();
@@ -152,16 +151,6 @@ fn a_lake_that_imports_and_compacts_answers_every_query_whole() {
     }
     until("compaction puts the day's files together", || lake.content().unwrap()["files"] == 1);
     assert_eq!(count(), (600, 600));
-    // The vacuum takes away what is no more in it, and what is in it stays whole.
-    let data_files = || {
-        let day = lake.table().join("eventday=2026-03-01");
-        std::fs::read_dir(day)
-            .unwrap()
-            .filter(|file| !file.as_ref().unwrap().file_name().to_string_lossy().starts_with('.'))
-            .count()
-    };
-    until("the vacuum runs", || data_files() == 1);
-    assert_eq!(count(), (600, 600));
     assert!(running.stop().unwrap().success());
 }
 
@@ -169,8 +158,7 @@ fn a_lake_that_imports_and_compacts_answers_every_query_whole() {
 fn a_resources_history_is_one_timeline_of_calls_and_states() {
     let lake = LakeSite::new("").unwrap();
     let items = format!(
-        "{}\n[[event_data_stores]]\nname = \"items\"\nkind = \"ConfigurationItem\"\nlocation = \"file://{}\"\n",
-        "",
+        "\n[[event_data_stores]]\nname = \"items\"\nkind = \"ConfigurationItem\"\nlocation = \"file://{}\"\n",
         lake.root().join("items").display()
     );
     lake.configure(&items).unwrap();
@@ -195,7 +183,7 @@ fn a_resources_history_is_one_timeline_of_calls_and_states() {
     let told = lake.said(&["history", "sg-1"]).unwrap();
     let place = |text: &str| told.find(text).unwrap_or_else(|| panic!("{text} is not in:\n{told}"));
     assert!(place("08:00:00") < place("AuthorizeSecurityGroupIngress"), "{told}");
-    assert!(place("AuthorizeSecurityGroupIngress") < place("22"), "{told}");
+    assert!(place("AuthorizeSecurityGroupIngress") < place("ports[]: 22"), "{told}");
     assert!(told.contains("user/ana") && told.contains("203.0.113.7"), "{told}");
     assert_eq!(lake.verb(&["history", "sg-2"]).unwrap().0, 2);
 }

@@ -138,10 +138,10 @@ impl Dialect {
     pub fn of(self, statement: &str) -> String {
         let functions: &[(&str, &str)] = match self {
             Self::Spark => &[
-                ("CROSS JOIN UNNEST(resources) AS t(r)", "LATERAL VIEW explode(resources) t AS r"),
+                ("events CROSS JOIN UNNEST(resources) AS t(r)", "(SELECT *, explode(resources) AS r FROM events)"),
                 (
-                    "CROSS JOIN UNNEST(CAST(json_extract(requestParameters, '$.ipPermissions.items') AS array(varchar))) AS t(rule)",
-                    "LATERAL VIEW explode(from_json(get_json_object(requestParameters, '$.ipPermissions.items'), 'array<string>')) t AS rule",
+                    "events CROSS JOIN UNNEST(CAST(json_extract(requestParameters, '$.ipPermissions.items') AS array(varchar))) AS t(rule)",
+                    "(SELECT *, explode(from_json(get_json_object(requestParameters, '$.ipPermissions.items'), 'array<string>')) AS rule FROM events)",
                 ),
                 ("element_at(", "get_json_object("),
                 ("json_extract_scalar(", "get_json_object("),

@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use orgtrail_event::gzip::Deflater;
@@ -119,6 +120,27 @@ impl LakeSite {
     fn arguments<'a>(&'a self, verb: &[&'a str]) -> Vec<&'a str> {
         let config = self.root().to_str().expect("a temporary folder's name is text");
         [&verb[..1], &["--config", config], &verb[1..]].concat()
+    }
+
+    /// As if so much time had passed since files were taken out of the table: what its log says of when.
+    pub fn age(&self, time: Duration) -> Result<()> {
+        for entry in std::fs::read_dir(self.table().join("_delta_log"))? {
+            let path = entry?.path();
+            if path.extension().is_none_or(|extension| extension != "json") {
+                continue;
+            }
+            let mut aged = String::new();
+            for line in std::fs::read_to_string(&path)?.lines() {
+                let mut action: Value = serde_json::from_str(line)?;
+                if let Some(at) = action.pointer_mut("/remove/deletionTimestamp") {
+                    let then = at.as_i64().context("a time in milliseconds")? - i64::try_from(time.as_millis())?;
+                    *at = then.into();
+                }
+                writeln!(aged, "{action}")?;
+            }
+            std::fs::write(&path, aged)?;
+        }
+        Ok(())
     }
 
     /// What `event-data-stores` says is in it.

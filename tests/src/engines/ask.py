@@ -47,7 +47,7 @@ def duckdb_rows(tables, statements):
         source = f"read_parquet({files!r}, hive_partitioning = true, hive_types = {{'eventday': DATE}})"
         connection.execute(f"CREATE VIEW {name} AS SELECT * FROM {source}")
     for statement in statements:
-        yield rows_of(connection.sql(statement).to_arrow_table())
+        yield said(statement, lambda: rows_of(connection.sql(statement).to_arrow_table()))
 
 
 def flight_rows(address, statements):
@@ -65,11 +65,19 @@ def flight_rows(address, statements):
         # google.protobuf.Any around CommandStatementQuery, whose first field is the statement.
         kind = "type.googleapis.com/arrow.flight.protocol.sql.CommandStatementQuery"
         command = field(1, kind) + field(2, field(1, statement))
-        info = client.get_flight_info(flight.FlightDescriptor.for_command(command))
-        rows = []
-        for endpoint in info.endpoints:
-            rows.extend(rows_of(client.do_get(endpoint.ticket).read_all()))
-        yield rows
+
+        def ask():
+            info = client.get_flight_info(flight.FlightDescriptor.for_command(command))
+            return [row for endpoint in info.endpoints for row in rows_of(client.do_get(endpoint.ticket).read_all())]
+
+        yield said(statement, ask)
+
+
+def said(statement, ask):
+    try:
+        return ask()
+    except Exception as error:
+        sys.exit(f"{statement}\n{error}")
 
 
 def rows_of(table):
