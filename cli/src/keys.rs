@@ -111,10 +111,11 @@ fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
     std::path::absolute(path).with_context(|| format!("find the folder of {}", path.display()))
 }
 
-fn list_text(list: &List) -> anyhow::Result<String> {
+/// The keys that ever signed for the aggregators of a configuration, and the files that were looked at.
+pub(crate) fn configured(config: &Path) -> anyhow::Result<(PublicKeys, Vec<PathBuf>)> {
     let mut keys = PublicKeys::new();
     let mut looked_at = Vec::new();
-    for file in load(&list.config)? {
+    for file in load(config)? {
         let Content::Aggregator(config) = &file.content else { continue };
         let path = config.state_dir.join(PUBLIC_KEYS_FILE);
         match std::fs::read(&path) {
@@ -125,14 +126,20 @@ fn list_text(list: &List) -> anyhow::Result<String> {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => return Err(error).with_context(|| format!("read {}", path.display())),
         }
-        looked_at.push(path.display().to_string());
+        looked_at.push(path);
     }
+    Ok((keys, looked_at))
+}
+
+fn list_text(list: &List) -> anyhow::Result<String> {
+    let (keys, looked_at) = configured(&list.config)?;
     anyhow::ensure!(!looked_at.is_empty(), "{}: no aggregator's configuration", list.config.display());
     if list.json {
         return Ok(keys.to_json());
     }
     if keys.is_empty() {
-        return Ok(format!("nothing was signed yet: {} is not there\n", looked_at.join(", ")));
+        let files: Vec<_> = looked_at.iter().map(|path| path.display().to_string()).collect();
+        return Ok(format!("nothing was signed yet: {} is not there\n", files.join(", ")));
     }
     let time = |at: Timestamp| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let row = |key: &ListedKey| vec![key.fingerprint.clone(), time(key.validity_start), time(key.validity_end)];

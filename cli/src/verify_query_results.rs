@@ -3,20 +3,19 @@
 //!
 //! Owns the command line and where public keys come from. Does not own what is verified, which is the lake's. Only reads.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{ArgGroup, Args};
 use jiff::Timestamp;
-use orgtrail_aggregator::digest::PUBLIC_KEYS_FILE;
 use orgtrail_cloud::{Connection, Location, open_store};
 use orgtrail_event::digest::PublicKeys;
 use orgtrail_lake::results::{self, VerifyError};
 use orgtrail_service::run::Exit;
 
+use crate::keys::configured;
 use crate::runtime::block_on;
-use crate::setup::{Content, load};
 use crate::terminal::end;
 use crate::validate_logs::keys::Keys;
 
@@ -61,7 +60,7 @@ async fn verify(arguments: &Arguments) -> anyhow::Result<()> {
     let location = location(arguments)?;
     let keys = Known(match (&arguments.public_keys, &arguments.config) {
         (Some(file), _) => Keys::from_file(file)?,
-        (None, Some(config)) => configured(config)?,
+        (None, Some(config)) => Keys::File(config.clone(), configured(config)?.0.into()),
         (None, None) => Keys::cloudtrail(Connection::default()),
     });
     let store = open_store(&location, &Connection::default()).await?;
@@ -79,24 +78,6 @@ fn location(arguments: &Arguments) -> anyhow::Result<Location> {
     }
     let bucket = arguments.s3_bucket.as_deref().unwrap_or_default();
     Ok(format!("s3://{bucket}/{}", arguments.s3_prefix.as_deref().unwrap_or_default()).parse()?)
-}
-
-/// The keys that signed for the aggregators of a configuration.
-fn configured(config: &Path) -> anyhow::Result<Keys> {
-    let mut keys = PublicKeys::new();
-    for file in load(config)? {
-        let Content::Aggregator(aggregator) = &file.content else { continue };
-        let path = aggregator.state_dir.join(PUBLIC_KEYS_FILE);
-        match std::fs::read(&path) {
-            Ok(json) => {
-                let there = PublicKeys::from_json(&json).with_context(|| path.display().to_string())?;
-                there.iter().for_each(|key| keys.add(key.clone()));
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error).with_context(|| format!("read {}", path.display())),
-        }
-    }
-    Ok(Keys::File(config.to_owned(), keys.into()))
 }
 
 struct Known(Keys);

@@ -10,8 +10,8 @@ use std::borrow::Cow;
 
 use memchr::memmem::Finder;
 
-use crate::record::nested::value_end;
-use crate::scan::{Text, blanks, key, string};
+use crate::record::nested::{next_item, value_end};
+use crate::scan::{Text, blanks, string};
 
 /// A place inside JSON text: names of members and positions of elements, from the outside to the inside.
 #[derive(Clone, Debug)]
@@ -215,18 +215,7 @@ impl<'a> Iterator for Items<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let json = self.json;
-        let mut at = blanks(json, self.at);
-        if let Some(b',') = json.get(at) {
-            at = blanks(json, at + 1);
-        }
-        if let None | Some(b'}' | b']') = json.get(at) {
-            return None;
-        }
-        let mut name = None;
-        if json[0] == b'{' {
-            let (text, value_at) = key(json, at).ok()?;
-            (name, at) = (Some(text), value_at);
-        }
+        let (name, at) = next_item(json, self.at)?;
         let end = value_end(json, at)?;
         self.at = end;
         Some((name, &json[at..end]))

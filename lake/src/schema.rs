@@ -95,10 +95,6 @@ fn text(name: &str, description: &'static str) -> Column {
     column(name, DataType::Utf8, description)
 }
 
-fn json(name: &str, description: &'static str) -> Column {
-    column(name, DataType::Utf8, description)
-}
-
 /// A struct of strings.
 fn texts(names: &[&str]) -> DataType {
     DataType::Struct(names.iter().map(|name| Field::new(*name, DataType::Utf8, true)).collect())
@@ -132,9 +128,9 @@ fn events() -> Vec<Column> {
         text("useragent", "the agent of the request"),
         text("requestid", "the id that the service gave the request"),
         column("useridentity", user_identity(), "who made the request"),
-        json("requestparameters", "the request's parameters, as JSON"),
-        json("responseelements", "the response's elements, as JSON"),
-        json("additionaleventdata", "what else the service tells, as JSON"),
+        text("requestparameters", "the request's parameters, as JSON"),
+        text("responseelements", "the response's elements, as JSON"),
+        text("additionaleventdata", "what else the service tells, as JSON"),
         column("resources", list(texts(&["accountid", "type", "arn", "arnprefix"])), "the resources accessed"),
         text("eventversion", "the version of the record's format"),
         text("apiversion", "the version of the service's API"),
@@ -147,14 +143,14 @@ fn events() -> Vec<Column> {
             "the request's TLS connection",
         ),
         text("sessioncredentialfromconsole", "\"true\" if the request came from a console session"),
-        json("serviceeventdetails", "what a service event tells, as JSON"),
-        json("edgedevicedetails", "about an edge device, as JSON"),
-        json(
+        text("serviceeventdetails", "what a service event tells, as JSON"),
+        text("edgedevicedetails", "about an edge device, as JSON"),
+        text(
             "insightdetails",
             "of Insights events, as JSON; in an event data store of the kind Insight they have columns of their own",
         ),
-        json("addendum", "why the event is late or what it changes, as JSON"),
-        json("eventcontext", "tags and condition keys of enriched events, as JSON"),
+        text("addendum", "why the event is late or what it changes, as JSON"),
+        text("eventcontext", "tags and condition keys of enriched events, as JSON"),
         text("annotation", "as in Lake's schema; no record is known to have it"),
     ]
 }
@@ -194,7 +190,7 @@ fn common() -> Vec<Column> {
         text("recipientaccountid", "the account"),
         text("eventid", "the event's own id"),
         text("eventversion", "the version of the record's format"),
-        json("addendum", "why the event is late or what it changes, as JSON"),
+        text("addendum", "why the event is late or what it changes, as JSON"),
     ]
 }
 

@@ -89,21 +89,24 @@ impl<'a> Iterator for Walk<'a> {
     type Item = (Option<Text<'a>>, Value<'a>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let json = self.json;
-        let mut at = blanks(json, self.at);
-        if let Some(b',') = json.get(at) {
-            at = blanks(json, at + 1);
-        }
-        if let None | Some(b'}' | b']') = json.get(at) {
-            return None;
-        }
-        let (name, at) = match self.in_array {
-            true => (None, at),
-            false => key(json, at).ok().map(|(name, at)| (Some(name), at))?,
-        };
-        let (value, end) = value(json, at)?;
+        let (name, at) = next_item(self.json, self.at)?;
+        let (value, end) = value(self.json, at)?;
         self.at = end;
         Some((name, value))
+    }
+}
+
+/// The next member's name or the next element's None, and where its value starts. `at` is behind the item before it, or behind
+/// the opening bracket.
+pub(crate) fn next_item(json: &[u8], at: usize) -> Option<(Option<Text<'_>>, usize)> {
+    let mut at = blanks(json, at);
+    if let Some(b',') = json.get(at) {
+        at = blanks(json, at + 1);
+    }
+    match (json.get(at), json.first()?) {
+        (None | Some(b'}' | b']'), _) => None,
+        (_, b'[') => Some((None, at)),
+        _ => key(json, at).ok().map(|(name, at)| (Some(name), at)),
     }
 }
 
