@@ -16,7 +16,10 @@ use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
 use datafusion::common::{DFSchema, ScalarValue, Statistics};
 use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
+use datafusion::datasource::physical_plan::{
+    FileGroup, FileScanConfigBuilder, ParquetFileReaderFactory, ParquetSource,
+};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::datasource::{TableType, ViewTable, provider_as_source};
@@ -100,6 +103,17 @@ impl Scan {
         Ok(self.files.iter().zip(kept).filter_map(|(file, kept)| kept.then_some(file)).collect())
     }
 
+    /// What opens files. A file never changes, so its metadata is kept for the next query.
+    fn readers(&self, state: &dyn Session, filters: &[Expr]) -> Arc<dyn ParquetFileReaderFactory> {
+        let kept = state.runtime_env().cache_manager.get_file_metadata_cache();
+        let readers: Arc<dyn ParquetFileReaderFactory> =
+            Arc::new(CachedParquetFileReaderFactory::new(Arc::clone(&self.store) as _, kept));
+        match NeedleReaders::new(Arc::clone(&readers), filters) {
+            Some(needles) => Arc::new(needles),
+            None => readers,
+        }
+    }
+
     fn partitioned_file(&self, add: &Add) -> Result<PartitionedFile> {
         let path = object_store::path::Path::from_url_path(&add.path).map_err(object_store::Error::from)?;
         let mut file = PartitionedFile::new(String::new(), u64::try_from(add.size).unwrap_or_default());
@@ -158,11 +172,9 @@ impl TableProvider for Scan {
         let mut statistics = Statistics::new_unknown(&self.schema);
         statistics.num_rows = rows.map_or(Precision::Absent, Precision::Exact);
         let groups = FileGroup::new(files).split_files(state.config().target_partitions());
-        let mut source =
-            ParquetSource::new(self.columns.clone()).with_table_parquet_options(state.table_options().parquet.clone());
-        if let Some(readers) = NeedleReaders::new(Arc::clone(&self.store) as _, filters) {
-            source = source.with_parquet_file_reader_factory(Arc::new(readers));
-        }
+        let source = ParquetSource::new(self.columns.clone())
+            .with_table_parquet_options(state.table_options().parquet.clone())
+            .with_parquet_file_reader_factory(self.readers(state, filters));
         let config = FileScanConfigBuilder::new(address, Arc::new(source))
             .with_file_groups(groups)
             .with_statistics(statistics)

@@ -77,6 +77,10 @@ fn other_engines_read_every_row_after_compaction_and_vacuum() {
         assert_eq!(theirs(sail), ours, "Sail: {statement}");
     }
     assert_eq!(ours(&lake, statements[0]), [["360", "360"]]);
+    // The same program asks it, and makes the event data store known there by itself.
+    let engine = format!("flightsql://{}", sail.address());
+    let asked = lake.said(&["query", "--engine", &engine, "--output", "csv", statements[0]]).unwrap();
+    assert_eq!(asked, "n,d\n360,360\n");
 }
 
 /// A lake with all three kinds that samples ask, and something of all that they ask for.

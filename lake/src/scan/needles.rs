@@ -11,13 +11,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use datafusion::common::ScalarValue;
 use datafusion::datasource::listing::{FileRange, PartitionedFile};
-use datafusion::datasource::physical_plan::parquet::{DefaultParquetFileReaderFactory, ParquetFileReaderFactory};
+use datafusion::datasource::physical_plan::ParquetFileReaderFactory;
 use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, Operator};
 use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet, MetricBuilder};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use object_store::ObjectStore;
 use parquet::arrow::arrow_reader::ArrowReaderOptions;
 use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::bloom_filter::Sbbf;
@@ -120,19 +119,19 @@ fn leaf(expr: &Expr, lambda: Option<(&str, &str)>) -> Option<String> {
 /// Opens files for a question that looks for needles in nested columns.
 #[derive(Debug)]
 pub(super) struct NeedleReaders {
-    readers: DefaultParquetFileReaderFactory,
+    readers: Arc<dyn ParquetFileReaderFactory>,
     condition: Arc<Condition>,
 }
 
 impl NeedleReaders {
     /// None if the filters name no member of a nested column: then the Parquet reader does all there is to do.
-    pub(super) fn new(store: Arc<dyn ObjectStore>, filters: &[Expr]) -> Option<Self> {
+    pub(super) fn new(readers: Arc<dyn ParquetFileReaderFactory>, filters: &[Expr]) -> Option<Self> {
         let known = filters.iter().filter_map(|filter| Condition::of(filter, None)).collect();
         let condition = Condition::all(known)?;
         let mut leaves = BTreeSet::new();
         condition.leaves(&mut leaves);
         let is_nested = leaves.iter().any(|leaf| leaf.contains('.'));
-        is_nested.then(|| Self { readers: DefaultParquetFileReaderFactory::new(store), condition: Arc::new(condition) })
+        is_nested.then(|| Self { readers, condition: Arc::new(condition) })
     }
 }
 

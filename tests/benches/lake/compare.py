@@ -5,7 +5,8 @@
 CPU time is user and system time of the process and its threads, in milliseconds: the middle of some rounds, in each of
 which every engine runs every query in turn. DuckDB and chDB are asked in a process that has run the query before;
 orgtrail's figure is what one more statement takes in a process that has run it before, and what such a process takes to
-start stands below the table. All use two threads. DuckDB over the log files (`--json`) is run once.
+start stands below the table. All use two threads. DuckDB over the log files (`--json`) is run once; with `--json-part N` it
+reads one file in N, and its figure is N times what that takes: it reads all of every file for every query.
 
 An answer that differs from the first engine's is an error.
 """
@@ -134,10 +135,10 @@ class DuckdbJson(Duckdb):
         sourceIPAddress VARCHAR, requestParameters JSON, responseElements JSON,
         userIdentity STRUCT(arn VARCHAR, accessKeyId VARCHAR))[]"""
 
-    def __init__(self, folder):
-        self.repeat, self.connection = 1, duckdb.connect()
+    def __init__(self, folder, part):
+        self.part, self.connection = part, duckdb.connect()
         self.connection.execute(f"SET TimeZone = 'UTC'; SET threads = {THREADS}")
-        files = sorted(glob.glob(os.path.join(folder, "**", "*_CloudTrail_*.json.gz"), recursive=True))
+        files = sorted(glob.glob(os.path.join(folder, "**", "*_CloudTrail_*.json.gz"), recursive=True))[::part]
         source = f"read_json({files!r}, format = 'unstructured', maximum_object_size = 100000000, "
         source += f"columns = {{'Records': '{' '.join(self.COLUMNS.split())}'}})"
         self.connection.execute(f"CREATE VIEW records AS SELECT unnest(Records) AS r FROM {source}")
@@ -145,7 +146,7 @@ class DuckdbJson(Duckdb):
     def measure(self, statement):
         begun = cpu(resource.RUSAGE_SELF)
         rows(self.connection, statement)
-        return cpu(resource.RUSAGE_SELF) - begun
+        return (cpu(resource.RUSAGE_SELF) - begun) * self.part
 
 
 def values_of(connection):
@@ -166,6 +167,7 @@ def main():
     arguments.add_argument("--config", help="the folder with lake.toml")
     arguments.add_argument("--table", required=True, help="the folder of the Delta table")
     arguments.add_argument("--json", help="the folder of the log files")
+    arguments.add_argument("--json-part", type=int, default=1, help="read one of so many log files")
     arguments.add_argument("--rounds", type=int, default=5)
     arguments.add_argument("--repeat", type=int, default=4)
     arguments.add_argument("--only", help="queries whose name holds this")
@@ -190,7 +192,7 @@ def main():
             for engine in engines:
                 taken[name, engine.name].append(engine.measure(text(name, engine.dialect, values)))
     if given.json:
-        engines.append(DuckdbJson(given.json))
+        engines.append(DuckdbJson(given.json, given.json_part))
         for name in names:
             taken[name, engines[-1].name] = [engines[-1].measure(text(name, "json", values))]
     show(names, engines, taken)
