@@ -73,10 +73,10 @@ impl Lake {
     }
 
     /// The same engine's bounds over other rows of one event data store.
-    pub(crate) fn with(&self, name: &str, kind: Kind, rows: Arc<Scan>) -> Result<Self, Error> {
+    pub(crate) fn with(&self, name: &str, kind: Kind, rows: Scan) -> Result<Self, Error> {
         let engine = Engine::new(&self.query, Arc::clone(&self.clock))?;
         let store = StoreName { name: name.to_owned(), id: String::new(), kind };
-        engine.register(&store, Scan::with_text(rows, kind)?)?;
+        engine.register(&store, rows.with_text(kind)?)?;
         Ok(Self { engine, stores: Vec::new(), query: self.query.clone(), clock: Arc::clone(&self.clock) })
     }
 

@@ -16,7 +16,7 @@ use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
 use datafusion::common::{DFSchema, ScalarValue, Statistics};
 use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
+use datafusion::datasource::physical_plan::parquet::{CachedParquetFileReaderFactory, transform_schema_to_view};
 use datafusion::datasource::physical_plan::{
     FileGroup, FileScanConfigBuilder, ParquetFileReaderFactory, ParquetSource,
 };
@@ -72,13 +72,23 @@ impl Scan {
         Ok(Self { name: table.name().to_owned(), store: table.store(), schema, columns, files })
     }
 
+    /// For questions: texts as views, which point into pages instead of copying every value.
+    fn with_views(mut self) -> Self {
+        let in_files = transform_schema_to_view(self.columns.file_schema());
+        let partition = self.columns.table_partition_cols().clone();
+        self.columns = TableSchema::builder(Arc::new(in_files)).with_table_partition_cols(partition).build();
+        self.schema = Arc::clone(self.columns.table_schema());
+        self
+    }
+
     /// The events of an event data store, with `eventjson`.
     pub(crate) fn events(table: &Table, kind: Kind) -> Result<Arc<dyn TableProvider>, Error> {
-        Self::with_text(Arc::new(Self::new(table)?), kind)
+        Self::new(table)?.with_text(kind)
     }
 
     /// Rows with `eventjson`.
-    pub(crate) fn with_text(scan: Arc<Self>, kind: Kind) -> Result<Arc<dyn TableProvider>, Error> {
+    pub(crate) fn with_text(self, kind: Kind) -> Result<Arc<dyn TableProvider>, Error> {
+        let scan = Arc::new(self.with_views());
         let name = scan.name.clone();
         let failed = |source| Error::Read { table: name.clone(), source: Box::new(source) };
         let own = [SOURCE_OBJECT, EVENT_TEMPLATE, EVENT_DAY];

@@ -3,7 +3,6 @@
 //! Owns what is new in a table. Compactions bring files, too, and nothing new: their commits say so, file by file.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use deltalake_core::kernel::{Action, Add};
 
@@ -47,7 +46,7 @@ impl Tail {
                 let files = added(&tables.events, *version + 1).await?;
                 *version += 1;
                 if !files.is_empty() {
-                    let fresh = Arc::new(Scan::of(&tables.events, files)?);
+                    let fresh = Scan::of(&tables.events, files)?;
                     return found(&lake.with(&store.config.name, store.config.kind, fresh)?, store, lookup)
                         .await
                         .map(Some);

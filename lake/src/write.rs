@@ -26,6 +26,9 @@ use crate::table::Table;
 /// cost needles in proportion (docs/performance.md).
 const ROW_GROUP_ROWS: usize = 128 << 10;
 
+/// Rows of a page: what is read where a condition tells pages apart. Pages of JSON are full long before.
+const PAGE_ROWS: usize = 4 << 10;
+
 /// Bytes of a file, about.
 pub(crate) const FILE_BYTES: u64 = 256 << 20;
 
@@ -44,6 +47,7 @@ pub(crate) fn properties(kind: Kind) -> WriterProperties {
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_data_page_row_count_limit(PAGE_ROWS)
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_created_by(format!("orgtrail {}", env!("CARGO_PKG_VERSION")));
     for path in bloom_filters(kind) {

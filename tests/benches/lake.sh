@@ -13,11 +13,12 @@ folder=${1:-$(mktemp -d)} records=${2:-3100000}
 mkdir -p "$folder"
 folder=$(cd "$folder" && pwd)
 cd "$root"
-cargo build --release --quiet --bin orgtrail
+cargo build --release --quiet --locked --bin orgtrail
 program="$root/target/release/orgtrail"
 if [ ! -e "$folder/data/manifest.json" ]; then
     rm -rf "$folder/data"
-    cargo run --release --quiet -p orgtrail-tests --example lake_data -- "$folder/data" "$records"
+    cargo build --release --quiet --locked --example lake_data
+    "$root/target/release/examples/lake_data" "$folder/data" "$records"
 fi
 if [ ! -e "$folder/venv/complete" ]; then
     python3 -m venv "$folder/venv"

@@ -98,7 +98,7 @@ fn stats(text: &str) -> Stats {
 fn scalar(value: &Value, field: &Field) -> Option<ScalarValue> {
     let text = value.as_str()?;
     match field.data_type() {
-        DataType::Utf8 | DataType::Timestamp(..) => {
+        DataType::Utf8 | DataType::Utf8View | DataType::Timestamp(..) => {
             ScalarValue::try_from_string(text.to_owned(), field.data_type()).ok()
         }
         _ => None,

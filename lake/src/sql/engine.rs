@@ -173,7 +173,7 @@ fn session(config: &Config) -> SessionConfig {
     options.execution.sort_spill_reservation_bytes = merging.min(config.memory.as_usize() / 32);
     options.sql_parser.collect_spans = true;
     options.sql_parser.default_null_ordering = "nulls_last".to_owned();
-    // Columns are Utf8; so that comparing needs no casts, all text is.
+    // What functions give is Utf8, and so is what is cast to text.
     options.sql_parser.map_string_types_to_utf8view = false;
     options.execution.parquet.pushdown_filters = true;
     options.execution.parquet.reorder_filters = true;
