@@ -10,6 +10,11 @@ use orgtrail_cli::{
 };
 use orgtrail_service::run::arguments;
 
+/// Queries and imports allocate in many threads and sizes at once, which the system's allocator serves slowly
+/// (docs/performance.md).
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// An organization trail that you own.
 ///
 /// Exit codes of every verb: 0 done, 1 failed, 2 done but something is quarantined, unbalanced or degraded, 64 wrong usage,

@@ -151,9 +151,11 @@ impl ObjectStore for LocalStore {
     async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, Error> {
         self.blocking("get", key, move |path, _| {
             let mut file = File::open(path)?;
+            let there = file.metadata()?.len().saturating_sub(range.start);
+            let wanted = range.end.saturating_sub(range.start).min(there);
             file.seek(io::SeekFrom::Start(range.start))?;
-            let mut bytes = Vec::new();
-            file.take(range.end.saturating_sub(range.start)).read_to_end(&mut bytes)?;
+            let mut bytes = Vec::with_capacity(usize::try_from(wanted).unwrap_or_default());
+            file.take(wanted).read_to_end(&mut bytes)?;
             Ok(Bytes::from(bytes))
         })
         .await

@@ -1,6 +1,6 @@
 //! Makes what `lake.sh` measures on: the deliveries of 20 accounts in 4 regions over 30 days, at least 3 million records.
 //!
-//!     cargo run --release -p orgtrail-tests --example lake_data -- FOLDER [RECORDS]
+//!     cargo run --release --example lake_data -- FOLDER [RECORDS]
 //!
 //! Below FOLDER stand two buckets as AWS would have written them, and `manifest.json`. Every name and number is invented;
 //! the same RECORDS give the same bytes.
