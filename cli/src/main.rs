@@ -10,7 +10,7 @@ use orgtrail_cli::{
 };
 use orgtrail_service::run::arguments;
 
-/// Queries and imports allocate in many threads and sizes at once, which the system's allocator serves slowly
+/// Imports hold a third less memory with it than with the system's allocator, and queries are a little quicker
 /// (docs/performance.md).
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
