@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::error::Error;
 use crate::kind::Kind;
 use crate::lake::Lake;
-use crate::lookup::{Lookup, conditions, quoted};
+use crate::lookup::{Lookup, conditions, quoted, text};
 
 /// Resources that a statement names; with more of them it names all.
 const RESOURCES_MAX: usize = 20;
@@ -78,11 +78,7 @@ struct Found {
 
 impl Found {
     fn add(&mut self, batch: &RecordBatch, row: usize) {
-        let text = |name: &str| {
-            let column = batch.column_by_name(name)?;
-            let texts = column.as_string_opt::<i32>()?;
-            texts.is_valid(row).then(|| texts.value(row).to_owned())
-        };
+        let text = |name: &str| text(batch.column_by_name(name)?, row);
         let (Some(source), Some(name)) = (text("eventsource"), text("eventname")) else { return };
         let calls = batch.column_by_name("n").and_then(|column| column.as_primitive_opt::<Int64Type>());
         let calls = calls.map_or(0, |calls| u64::try_from(calls.value(row)).unwrap_or_default());

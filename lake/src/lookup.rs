@@ -299,7 +299,8 @@ fn event(batch: &RecordBatch, row: usize) -> (String, Event) {
     (token, event)
 }
 
-fn text(column: &dyn Array, row: usize) -> Option<String> {
+/// A text, in whichever form texts come.
+pub(crate) fn text(column: &dyn Array, row: usize) -> Option<String> {
     if column.is_null(row) {
         return None;
     }
