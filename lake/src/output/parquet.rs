@@ -65,6 +65,8 @@ fn step(data_type: &DataType) -> Step {
             Step::Cast(DataType::Timestamp(TimeUnit::Millisecond, zone.clone()))
         }
         DataType::Date64 => Step::Cast(DataType::Timestamp(TimeUnit::Millisecond, None)),
+        // A file names the types in memory that it came of, and older readers don't know views.
+        DataType::Utf8View => Step::Cast(DataType::Utf8),
         _ => Step::Keep,
     }
 }
@@ -78,13 +80,30 @@ impl From<ParquetError> for Failure {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use arrow::array::AsArray;
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, AsArray, StringViewArray};
     use arrow::datatypes::TimestampMicrosecondType;
     use bytes::Bytes;
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
     use super::*;
     use crate::output::cell::tests::every_kind;
+
+    #[test]
+    fn views_are_written_as_texts() {
+        let views = StringViewArray::from(vec![Some("a text that is longer than a view holds"), None]);
+        let batch = RecordBatch::try_from_iter([("eventname", Arc::new(views) as ArrayRef)]).unwrap();
+        let mut file = Vec::new();
+        let mut parquet = Box::new(Parquet::begin(&mut file, batch.schema_ref()).unwrap());
+        assert!(parquet.as_text().is_empty());
+        parquet.write(&batch).unwrap();
+        parquet.finish().unwrap();
+        let mut read = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(file)).unwrap().build().unwrap();
+        let read = read.next().unwrap().unwrap();
+        let texts = read.column(0).as_string::<i32>();
+        assert_eq!(texts.iter().collect::<Vec<_>>(), [Some("a text that is longer than a view holds"), None]);
+    }
 
     #[test]
     fn what_is_written_is_read_again() {
