@@ -169,7 +169,8 @@ fn split_date(path: &str) -> Option<(&str, Date)> {
     if (year.len(), month.len(), day.len()) != (4, 2, 2) {
         return None;
     }
-    Some((path, date(year, month, day)?))
+    // A folder without a name below the region would be lost when the key is put together again.
+    (!path.ends_with('/')).then_some((path, date(year, month, day)?))
 }
 
 #[cfg(test)]

@@ -47,7 +47,7 @@ impl Place {
 
     /// Reads a path down to the region, with or without a slash at its end.
     pub fn parse(path: &str) -> Option<Self> {
-        let parts = Parts::split(path).filter(|parts| parts.kind == SERVICE)?;
+        let parts = Parts::split(path.strip_suffix('/').unwrap_or(path)).filter(|parts| parts.kind == SERVICE)?;
         Some(Self {
             prefix: parts.prefix.to_owned(),
             organization_id: parts.organization_id.map(str::to_owned),
@@ -193,7 +193,9 @@ fn split_day(path: &str) -> Option<(&str, &str, Date)> {
         return None;
     }
     let date = date(year, &format!("{month:0>2}"), &format!("{number:0>2}"))?;
-    Some((&path[..before], day, date))
+    let path = &path[..before];
+    // A folder without a name below the region would be lost when the key is put together again.
+    (!path.ends_with('/')).then_some((path, day, date))
 }
 
 #[cfg(test)]
@@ -262,6 +264,7 @@ mod tests {
             snapshot.replace(".json.gz", ".json"),
             snapshot.replace("/9/27/", "/9/31/"),
             snapshot.replace("/9/27/", "/9/"),
+            snapshot.replace("/us-east-2/", "/us-east-2//"),
             snapshot.replace("T183939Z", "T1839Z"),
             history.replace("_1.json", "_x.json"),
             history.replace("_AWS::CloudTrail::Trail", ""),

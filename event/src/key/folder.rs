@@ -122,7 +122,7 @@ impl Folder {
     /// Reads a path down to the region, with or without a slash at its end. Read from the right, as a prefix may hold
     /// anything, `AWSLogs` included.
     pub fn parse(path: &str) -> Option<Self> {
-        let parts = Parts::split(path)?;
+        let parts = Parts::split(path.strip_suffix('/').unwrap_or(path))?;
         Some(Self {
             prefix: parts.prefix.to_owned(),
             organization_id: parts.organization_id.map(str::to_owned),
@@ -145,9 +145,8 @@ pub(crate) struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    /// Takes a path apart, with or without a slash at its end.
+    /// Takes a path apart that has no slash at its end.
     pub(crate) fn split(path: &'a str) -> Option<Self> {
-        let path = path.strip_suffix('/').unwrap_or(path);
         let (path, region) = path.rsplit_once('/')?;
         let (path, kind) = path.rsplit_once('/')?;
         let (path, account) = path.rsplit_once('/')?;

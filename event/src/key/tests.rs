@@ -156,6 +156,8 @@ fn everything_else_is_foreign() {
         ("/CloudTrail/", "/CloudTrail-Digest/"),
         ("/CloudTrail/us-east-2", "/CloudTrail/us_east_2"),
         ("/CloudTrail/us-east-2", "/CloudTrail/"),
+        ("2026/03/01/", "/2026/03/01/"),
+        ("2026/03/01/", "2026/03/01//"),
         ("2026/03/01/", "2026/03/"),
         ("2026/03/01/", "2026/3/1/"),
         ("2026/03/01/", "2026/02/29/"),
