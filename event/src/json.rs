@@ -45,11 +45,11 @@ impl Step {
     }
 
     /// False if no key in `json` is this name. A key may be written with escapes, so a backslash makes it uncertain.
-    fn may_stand_in(&self, json: &[u8]) -> bool {
-        self.quoted.find(json).is_some() || memchr::memchr(b'\\', json).is_some()
+    fn may_stand_in(&self, json: &str) -> bool {
+        self.quoted.find(json.as_bytes()).is_some() || memchr::memchr(b'\\', json.as_bytes()).is_some()
     }
 
-    fn of_object<'a>(&self, json: &'a [u8]) -> Option<&'a [u8]> {
+    fn of_object<'a>(&self, json: &'a str) -> Option<&'a str> {
         let mut found = None;
         let mut members = Items::of(json);
         while let Some((name, raw)) = members.next() {
@@ -97,7 +97,7 @@ impl Path {
     }
 
     /// The value at this place in `json`.
-    pub fn find<'a>(&self, json: &'a [u8]) -> Option<Found<'a>> {
+    pub fn find<'a>(&self, json: &'a str) -> Option<Found<'a>> {
         // The innermost name is the rarest.
         if let Some(last) = self.steps.iter().rfind(|step| step.index.is_none())
             && !last.may_stand_in(json)
@@ -106,7 +106,7 @@ impl Path {
         }
         let mut value = whole(json)?;
         for step in &self.steps {
-            value = match value.first()? {
+            value = match value.as_bytes().first()? {
                 b'{' => step.of_object(value)?,
                 b'[' => Items::of(value).nth(step.index?)?.1,
                 _ => return None,
@@ -155,70 +155,73 @@ fn subscript(text: &str, at: usize) -> Result<(String, usize), PathError> {
 
 /// A value inside JSON text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Found<'a>(&'a [u8]);
+pub struct Found<'a>(&'a str);
 
 impl<'a> Found<'a> {
     /// The value that is the whole text.
-    pub fn whole(json: &'a [u8]) -> Option<Self> {
+    pub fn whole(json: &'a str) -> Option<Self> {
         whole(json).map(Self)
     }
 
     /// The value's JSON, as it stands in the text.
-    pub fn json(self) -> &'a [u8] {
+    pub fn json(self) -> &'a str {
         self.0
     }
 
-    /// A string's value; the JSON of all else. None for `null`, and where it isn't UTF-8.
+    /// A string's value; the JSON of all else. None for `null`.
     pub fn text(self) -> Option<Cow<'a, str>> {
-        match self.0.first()? {
-            b'"' => string(self.0, 0).ok()?.0.decode(),
-            _ if self.0 == b"null" => None,
-            _ => std::str::from_utf8(self.0).ok().map(Cow::Borrowed),
+        match self.0 {
+            json if json.starts_with('"') => {
+                let (text, end) = string(json.as_bytes(), 0).ok()?;
+                match text.plain() {
+                    Some(_) => json.get(1..end - 1).map(Cow::Borrowed),
+                    None => text.decode(),
+                }
+            }
+            "null" => None,
+            json => Some(Cow::Borrowed(json)),
         }
     }
 
     /// As [`text`](Self::text), but None for objects and arrays.
     pub fn scalar(self) -> Option<Cow<'a, str>> {
-        match self.0.first()? {
-            b'{' | b'[' => None,
-            _ => self.text(),
-        }
+        if self.0.starts_with(['{', '[']) { None } else { self.text() }
     }
 
     /// The elements, if this is an array.
     pub fn elements(self) -> Option<impl Iterator<Item = Found<'a>> + use<'a>> {
-        let items = (self.0.first() == Some(&b'[')).then(|| Items::of(self.0))?;
+        let items = self.0.starts_with('[').then(|| Items::of(self.0))?;
         Some(items.map(|(_, raw)| Found(raw)))
     }
 }
 
 /// The one value that `json` is, without the blanks around it.
-fn whole(json: &[u8]) -> Option<&[u8]> {
-    let text = json[blanks(json, 0)..].trim_ascii_end();
+fn whole(json: &str) -> Option<&str> {
+    let text = json[blanks(json.as_bytes(), 0)..].trim_ascii_end();
     (!text.is_empty()).then_some(text)
 }
 
 /// Goes over an object's members or an array's elements.
 struct Items<'a> {
-    json: &'a [u8],
+    json: &'a str,
     at: usize,
 }
 
 impl<'a> Items<'a> {
-    fn of(json: &'a [u8]) -> Self {
+    fn of(json: &'a str) -> Self {
         Self { json, at: 1 }
     }
 }
 
 impl<'a> Iterator for Items<'a> {
-    type Item = (Option<Text<'a>>, &'a [u8]);
+    type Item = (Option<Text<'a>>, &'a str);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let json = self.json;
+        let json = self.json.as_bytes();
         let (name, at) = next_item(json, self.at)?;
         let end = value_end(json, at)?;
         self.at = end;
-        Some((name, &json[at..end]))
+        Some((name, self.json.get(at..end)?))
     }
 }
 

@@ -1,7 +1,6 @@
 //! Functions that look into JSON text: paths are read once a batch, texts are scanned and never parsed into trees.
 
 use std::borrow::Cow;
-use std::str;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, BooleanBuilder, Int64Builder, ListBuilder, StringBuilder};
@@ -92,7 +91,7 @@ impl ScalarUDFImpl for Json {
         let rows = rows(&arguments);
         let array = arguments.args[0].to_array(rows)?;
         let texts = Texts::of(&array)?;
-        let whole = |row| texts.get(row).and_then(|text| Found::whole(text.as_bytes()));
+        let whole = |row| texts.get(row).and_then(Found::whole);
         let array: ArrayRef = match self.function {
             Function::Extract => lookup(&texts, &arguments.args[1], rows, json)?,
             Function::ExtractScalar => lookup(&texts, &arguments.args[1], rows, |found| found.scalar())?,
@@ -150,9 +149,7 @@ fn lookup(
     let mut out = StringBuilder::new();
     for row in 0..rows {
         let path = paths.get(row).map(parse).transpose()?;
-        let found = path
-            .zip(texts.get(row))
-            .and_then(|(path, text)| path.find(text.as_bytes()).and_then(of).map(Cow::into_owned));
+        let found = path.zip(texts.get(row)).and_then(|(path, text)| path.find(text).and_then(of).map(Cow::into_owned));
         out.append_option(found);
     }
     Ok(Arc::new(out.finish()))
@@ -165,7 +162,7 @@ pub(super) fn find(
     rows: usize,
     of: for<'a> fn(Found<'a>) -> Option<Cow<'a, str>>,
 ) -> ArrayRef {
-    let found = |row| texts.get(row).and_then(|text| path?.find(text.as_bytes())).and_then(of);
+    let found = |row| texts.get(row).and_then(|text| path?.find(text)).and_then(of);
     collect_texts((0..rows).map(found), rows)
 }
 
@@ -177,7 +174,7 @@ fn collect_texts<'a>(texts: impl Iterator<Item = Option<Cow<'a, str>>>, rows: us
 
 /// The JSON of a value; None for null, as SQL has no JSON null.
 fn json(found: Found<'_>) -> Option<Cow<'_, str>> {
-    let text = str::from_utf8(found.json()).ok()?;
+    let text = found.json();
     (text != "null").then_some(Cow::Borrowed(text))
 }
 

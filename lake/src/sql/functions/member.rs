@@ -144,7 +144,7 @@ fn member_of_text(arguments: &ScalarFunctionArgs) -> Result<ColumnarValue> {
             let mut out = StringBuilder::new();
             for row in 0..rows {
                 let path = names.get(row).map(Path::member);
-                let found = texts.get(row).and_then(|text| path.as_ref()?.find(text.as_bytes())?.text());
+                let found = texts.get(row).and_then(|text| path.as_ref()?.find(text)?.text());
                 out.append_option(found);
             }
             Arc::new(out.finish())
