@@ -21,8 +21,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Read as _, Seek as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::ops::Range;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -31,6 +32,9 @@ const KEY_BYTES_MAX: usize = 1024;
 
 /// S3's bound on user metadata is 2 KB; more in a file beside an object was not written by us.
 const METADATA_BYTES_MAX: u64 = 64 * 1024;
+
+/// Parts up to this size are read where they are asked for: that takes less than waking another thread up.
+const HERE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// A folder that stands for a bucket.
 #[derive(Clone, Debug)]
@@ -149,16 +153,11 @@ impl ObjectStore for LocalStore {
     }
 
     async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, Error> {
-        self.blocking("get", key, move |path, _| {
-            let mut file = File::open(path)?;
-            let there = file.metadata()?.len().saturating_sub(range.start);
-            let wanted = range.end.saturating_sub(range.start).min(there);
-            file.seek(io::SeekFrom::Start(range.start))?;
-            let mut bytes = Vec::with_capacity(usize::try_from(wanted).unwrap_or_default());
-            file.take(wanted).read_to_end(&mut bytes)?;
-            Ok(Bytes::from(bytes))
-        })
-        .await
+        if range.end.saturating_sub(range.start) <= HERE_BYTES_MAX {
+            let path = self.path("get", key)?;
+            return read_range(&path, &range).map_err(|error| Error::io("get", self.location.object(key), error));
+        }
+        self.blocking("get", key, move |path, _| read_range(&path, &range)).await
     }
 
     async fn head(&self, key: &str) -> Result<ObjectMeta, Error> {
@@ -184,6 +183,15 @@ impl ObjectStore for LocalStore {
         })
         .await
     }
+}
+
+fn read_range(path: &Path, range: &Range<u64>) -> io::Result<Bytes> {
+    let file = File::open(path)?;
+    let there = file.metadata()?.len().saturating_sub(range.start);
+    let wanted = range.end.saturating_sub(range.start).min(there);
+    let mut bytes = vec![0; usize::try_from(wanted).unwrap_or_default()];
+    file.read_exact_at(&mut bytes, range.start)?;
+    Ok(Bytes::from(bytes))
 }
 
 /// Metadata of a file; a folder is no object.
