@@ -52,8 +52,10 @@ impl Lake {
         for store in &mut self.stores {
             match &mut store.tables {
                 Some(tables) => {
-                    tables.events.refresh().await?;
-                    tables.objects.refresh().await?;
+                    let has_changed = [tables.events.refresh().await?, tables.objects.refresh().await?];
+                    if !has_changed.contains(&true) {
+                        continue;
+                    }
                 }
                 None => store.tables = Tables::open(&store.config).await?,
             }

@@ -93,7 +93,9 @@ pub(crate) async fn compact(table: &mut Table, layout: Layout, config: &Config, 
         match Compaction::new(&layout, config).run(table, &partition).await {
             Ok(()) => done += 1,
             // Retention or another process took some of the files: what is left is looked at next time.
-            Err(Error::Conflict { .. }) => table.refresh().await?,
+            Err(Error::Conflict { .. }) => {
+                table.refresh().await?;
+            }
             Err(error) => return Err(error),
         }
     }

@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::datatypes::{Schema, SchemaRef};
 use deltalake_core::kernel::engine::arrow_conversion::TryIntoKernel as _;
@@ -17,8 +18,11 @@ use deltalake_core::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use deltalake_core::operations::create::CreateBuilder;
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
 use deltalake_core::{DeltaTable, DeltaTableError};
+use object_store::ObjectStoreExt as _;
+use object_store::path::Path;
 use orgtrail_cloud::ObjectStore;
 use serde_json::Value;
+use tokio::time::Instant;
 use url::Url;
 
 use crate::error::Error;
@@ -30,6 +34,9 @@ pub(crate) const IMPORTS: &str = "orgtrail.import";
 /// Paths in a table are relative, and the store begins at the table: its address says nothing more.
 const ADDRESS: &str = "orgtrail:///";
 
+/// The log is listed again after this time at least: commits that nobody looked at for a month are gone from it.
+const LISTED_MAX: Duration = Duration::from_secs(60 * 60);
+
 /// A table, as of the last time it was looked at.
 #[derive(Clone, Debug)]
 pub(crate) struct Table {
@@ -37,6 +44,8 @@ pub(crate) struct Table {
     delta: DeltaTable,
     store: Arc<Store>,
     partition: Vec<String>,
+    /// When its log was listed.
+    listed: Instant,
 }
 
 impl Table {
@@ -85,7 +94,8 @@ impl Table {
             return Ok(None);
         }
         delta.load().await.map_err(failed)?;
-        let table = Self { name: name.to_owned(), delta, store, partition: vec![partition.to_owned()] };
+        let table =
+            Self { name: name.to_owned(), delta, store, partition: vec![partition.to_owned()], listed: Instant::now() };
         table.check(schema)?;
         Ok(Some(table))
     }
@@ -106,9 +116,25 @@ impl Table {
         Ok(())
     }
 
-    /// Looks for commits of others.
-    pub(crate) async fn refresh(&mut self) -> Result<(), Error> {
-        self.delta.update_state().await.map_err(|error| Error::table("read", &self.name, error))
+    /// Looks for commits of others. Says whether there were any.
+    pub(crate) async fn refresh(&mut self) -> Result<bool, Error> {
+        // Commits are numbered without gaps: where the next isn't there, there is none.
+        if self.listed.elapsed() < LISTED_MAX && !self.has_commit(self.version() + 1).await? {
+            return Ok(false);
+        }
+        let before = self.version();
+        self.delta.update_state().await.map_err(|error| Error::table("read", &self.name, error))?;
+        self.listed = Instant::now();
+        Ok(self.version() != before)
+    }
+
+    async fn has_commit(&self, number: u64) -> Result<bool, Error> {
+        let commit = Path::from(format!("_delta_log/{number:020}.json"));
+        match self.store.head(&commit).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(Error::table("read", &self.name, error.into())),
+        }
     }
 
     /// What the event data store is called.
@@ -212,3 +238,6 @@ fn properties() -> [(String, Option<String>); 2] {
         of("delta.checkpointInterval", "50"),
     ]
 }
+
+#[cfg(test)]
+mod tests;
