@@ -1,13 +1,17 @@
 //! A table as queries see it: which files a question is about, and how they are read.
 //!
 //! Owns leaving files out by their partition and statistics, row groups by the bloom filters of nested columns, and the plan
-//! that reads the rest. Everything else inside a file (pages, bloom filters of columns, late columns) is the Parquet reader's. A scan reads the files of one commit to its
-//! end, whatever is committed meanwhile; files that are taken out of the table stay for the vacuum's grace period.
+//! that reads the rest. Everything else inside a file (pages, bloom filters of columns, late columns) is the Parquet reader's.
+//! A scan reads the files of one commit to its end, whatever is committed meanwhile; files that are taken out of the table
+//! stay for the vacuum's grace period.
 
 mod event_json;
 mod files;
+mod late;
 mod needles;
+mod reader;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -16,10 +20,7 @@ use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
 use datafusion::common::{DFSchema, ScalarValue, Statistics};
 use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::physical_plan::parquet::{CachedParquetFileReaderFactory, transform_schema_to_view};
-use datafusion::datasource::physical_plan::{
-    FileGroup, FileScanConfigBuilder, ParquetFileReaderFactory, ParquetSource,
-};
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::datasource::{TableType, ViewTable, provider_as_source};
@@ -35,8 +36,9 @@ use object_store::ObjectStore;
 
 use self::event_json::event_json;
 pub(crate) use self::files::rows;
-use self::files::{Files, partition_value};
-use self::needles::NeedleReaders;
+use self::files::{File, Files, Stats, partition_value};
+use self::late::is_filtered_while_read;
+use self::reader::{Readers, with_views};
 use crate::error::Error;
 use crate::kind::Kind;
 use crate::schema::{EVENT_DAY, EVENT_JSON, EVENT_TEMPLATE, SOURCE_OBJECT};
@@ -51,7 +53,9 @@ pub(crate) struct Scan {
     /// Columns in files, then the partition's.
     schema: SchemaRef,
     columns: TableSchema,
-    files: Vec<Add>,
+    files: Vec<File>,
+    /// Texts are seen as views.
+    as_views: bool,
 }
 
 impl Scan {
@@ -69,15 +73,17 @@ impl Scan {
         let columns =
             TableSchema::builder(Arc::new(Schema::new(in_files))).with_table_partition_cols(partition).build();
         let schema = Arc::clone(columns.table_schema());
-        Ok(Self { name: table.name().to_owned(), store: table.store(), schema, columns, files })
+        let files = files.into_iter().map(|add| File { stats: Stats::of(&add), add }).collect();
+        Ok(Self { name: table.name().to_owned(), store: table.store(), schema, columns, files, as_views: false })
     }
 
     /// For questions: texts as views, which point into pages instead of copying every value.
     fn with_views(mut self) -> Self {
-        let in_files = transform_schema_to_view(self.columns.file_schema());
+        let in_files = with_views(self.columns.file_schema());
         let partition = self.columns.table_partition_cols().clone();
         self.columns = TableSchema::builder(Arc::new(in_files)).with_table_partition_cols(partition).build();
         self.schema = Arc::clone(self.columns.table_schema());
+        self.as_views = true;
         self
     }
 
@@ -103,35 +109,47 @@ impl Scan {
     }
 
     /// The files that may hold rows for these filters.
-    fn wanted(&self, state: &dyn Session, filters: &[Expr]) -> Result<Vec<&Add>> {
+    fn wanted(&self, state: &dyn Session, filters: &[Expr]) -> Result<Vec<&File>> {
         let Some(filter) = conjunction(filters.to_vec()) else { return Ok(self.files.iter().collect()) };
         let schema = DFSchema::try_from(Arc::clone(&self.schema))?;
         let filter = state.create_physical_expr(filter, &schema)?;
         let pruning = PruningPredicateBuilder::new().with_file_schema(Arc::clone(&self.schema)).build(filter);
         let Some(pruning) = pruning else { return Ok(self.files.iter().collect()) };
-        let kept = pruning.prune(&Files::new(&self.files, &self.schema))?;
+        let kept = pruning.prune(&Files { files: &self.files, schema: Arc::clone(&self.schema) })?;
         Ok(self.files.iter().zip(kept).filter_map(|(file, kept)| kept.then_some(file)).collect())
     }
 
-    /// What opens files. A file never changes, so its metadata is kept for the next query.
-    fn readers(&self, state: &dyn Session, filters: &[Expr]) -> Arc<dyn ParquetFileReaderFactory> {
-        let kept = state.runtime_env().cache_manager.get_file_metadata_cache();
-        let readers: Arc<dyn ParquetFileReaderFactory> =
-            Arc::new(CachedParquetFileReaderFactory::new(Arc::clone(&self.store) as _, kept));
-        match NeedleReaders::new(Arc::clone(&readers), filters) {
-            Some(needles) => Arc::new(needles),
-            None => readers,
-        }
+    /// The columns that a question reads of files.
+    fn read(&self, projection: Option<&Vec<usize>>, filters: &[Expr]) -> BTreeSet<String> {
+        let fields = self.columns.file_schema().fields().iter().enumerate();
+        let is_read = |index| projection.is_none_or(|wanted| wanted.contains(&index));
+        let read = fields.filter(|(index, _)| is_read(*index)).map(|(_, field)| field.name().clone());
+        // What is filtered by is read too, whether or not it is shown.
+        let of_partition = |name: &str| self.columns.table_partition_cols().iter().any(|field| field.name() == name);
+        let filtered = filters.iter().flat_map(Expr::column_refs).map(|column| column.name.clone());
+        read.chain(filtered.filter(|name| !of_partition(name))).collect()
     }
 
-    fn partitioned_file(&self, add: &Add) -> Result<PartitionedFile> {
+    /// What reads files: texts in the form that the table is seen in, and whether rows are left out meanwhile.
+    fn parquet(&self, state: &dyn Session, projection: Option<&Vec<usize>>, filters: &[Expr]) -> ParquetSource {
+        let read = self.read(projection, filters);
+        let is_filtered = is_filtered_while_read(filters, &read);
+        let kept = state.runtime_env().cache_manager.get_file_metadata_cache();
+        let readers = Readers::new(Arc::clone(&self.store) as _, kept, read, filters, self.as_views);
+        ParquetSource::new(self.columns.clone())
+            .with_table_parquet_options(state.table_options().parquet.clone())
+            .with_pushdown_filters(is_filtered)
+            .with_parquet_file_reader_factory(Arc::new(readers))
+    }
+
+    fn partitioned_file(&self, File { add, stats }: &File) -> Result<PartitionedFile> {
         let path = object_store::path::Path::from_url_path(&add.path).map_err(object_store::Error::from)?;
         let mut file = PartitionedFile::new(String::new(), u64::try_from(add.size).unwrap_or_default());
         file.object_meta.location = path;
         let partition = self.columns.table_partition_cols().iter();
         let values = partition.map(|field| partition_value(add, field)).collect::<Result<Vec<ScalarValue>>>()?;
         let mut statistics = Statistics::new_unknown(&self.schema);
-        if let Some(rows) = rows(add) {
+        if let Some(rows) = stats.rows() {
             statistics.num_rows = Precision::Exact(rows);
         }
         statistics.total_byte_size = Precision::Inexact(usize::try_from(add.size).unwrap_or_default());
@@ -169,7 +187,7 @@ impl TableProvider for Scan {
         let address = address(&self.name)?;
         state.runtime_env().register_object_store(address.as_ref(), Arc::clone(&self.store) as Arc<dyn ObjectStore>);
         let wanted = self.wanted(state, filters)?;
-        let files = wanted.into_iter().map(|add| self.partitioned_file(add)).collect::<Result<Vec<_>>>()?;
+        let files = wanted.into_iter().map(|file| self.partitioned_file(file)).collect::<Result<Vec<_>>>()?;
         if files.is_empty() {
             let all = || (0..self.schema.fields().len()).collect();
             let shown = self.schema.project(&projection.cloned().unwrap_or_else(all))?;
@@ -182,9 +200,7 @@ impl TableProvider for Scan {
         let mut statistics = Statistics::new_unknown(&self.schema);
         statistics.num_rows = rows.map_or(Precision::Absent, Precision::Exact);
         let groups = FileGroup::new(files).split_files(state.config().target_partitions());
-        let source = ParquetSource::new(self.columns.clone())
-            .with_table_parquet_options(state.table_options().parquet.clone())
-            .with_parquet_file_reader_factory(self.readers(state, filters));
+        let source = self.parquet(state, projection, filters);
         let config = FileScanConfigBuilder::new(address, Arc::new(source))
             .with_file_groups(groups)
             .with_statistics(statistics)

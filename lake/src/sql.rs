@@ -18,6 +18,7 @@ mod functions;
 mod memory;
 mod rewrite;
 mod run;
+mod runs;
 mod source;
 mod suggest;
 mod tokens;

@@ -17,30 +17,41 @@ use serde_json::Value;
 /// The members of `stats` that are read.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct Stats {
+pub(super) struct Stats {
     num_records: Option<u64>,
     min_values: HashMap<String, Value>,
     max_values: HashMap<String, Value>,
     null_count: HashMap<String, Value>,
 }
 
-/// Files with their statistics.
-pub(super) struct Files<'a> {
-    files: &'a [Add],
-    stats: Vec<Stats>,
-    schema: SchemaRef,
-}
-
-impl<'a> Files<'a> {
-    pub(super) fn new(files: &'a [Add], schema: &SchemaRef) -> Self {
-        let stats = files.iter().map(|add| add.stats.as_deref().map(stats).unwrap_or_default()).collect();
-        Self { files, stats, schema: Arc::clone(schema) }
+impl Stats {
+    pub(super) fn of(add: &Add) -> Self {
+        add.stats.as_deref().map(stats).unwrap_or_default()
     }
 
+    pub(super) fn rows(&self) -> Option<usize> {
+        usize::try_from(self.num_records?).ok()
+    }
+}
+
+/// Files with their statistics.
+pub(super) struct Files<'a> {
+    pub(super) files: &'a [File],
+    pub(super) schema: SchemaRef,
+}
+
+/// One of them.
+#[derive(Debug)]
+pub(super) struct File {
+    pub(super) add: Add,
+    pub(super) stats: Stats,
+}
+
+impl Files<'_> {
     fn values(&self, column: &Column, of: impl Fn(&Stats) -> Option<&Value>) -> Option<ArrayRef> {
         let field = self.schema.field_with_name(&column.name).ok()?;
         let unknown = ScalarValue::try_from(field.data_type()).ok()?;
-        let values = self.files.iter().zip(&self.stats).map(|(add, stats)| {
+        let values = self.files.iter().map(|File { add, stats }| {
             let partition = add.partition_values.contains_key(field.name());
             let known =
                 if partition { partition_value(add, field).ok() } else { of(stats).and_then(|v| scalar(v, field)) };
@@ -64,12 +75,12 @@ impl PruningStatistics for Files<'_> {
     }
 
     fn null_counts(&self, column: &Column) -> Option<ArrayRef> {
-        let counts = self.stats.iter().map(|stats| stats.null_count.get(&column.name)?.as_u64());
+        let counts = self.files.iter().map(|file| file.stats.null_count.get(&column.name)?.as_u64());
         Some(Arc::new(counts.collect::<UInt64Array>()))
     }
 
     fn row_counts(&self) -> Option<ArrayRef> {
-        Some(Arc::new(self.stats.iter().map(|stats| stats.num_records).collect::<UInt64Array>()))
+        Some(Arc::new(self.files.iter().map(|file| file.stats.num_records).collect::<UInt64Array>()))
     }
 
     fn contained(&self, _: &Column, _: &HashSet<ScalarValue>) -> Option<BooleanArray> {
@@ -79,7 +90,7 @@ impl PruningStatistics for Files<'_> {
 
 /// How many rows a file has.
 pub(crate) fn rows(add: &Add) -> Option<usize> {
-    usize::try_from(stats(add.stats.as_deref()?).num_records?).ok()
+    Stats::of(add).rows()
 }
 
 /// A file's value of a partition column.

@@ -8,16 +8,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use datafusion::common::ScalarValue;
-use datafusion::datasource::listing::{FileRange, PartitionedFile};
-use datafusion::datasource::physical_plan::ParquetFileReaderFactory;
-use datafusion::error::Result;
+use datafusion::datasource::listing::FileRange;
 use datafusion::logical_expr::{Expr, Operator};
-use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet, MetricBuilder};
-use futures::FutureExt as _;
-use futures::future::BoxFuture;
-use parquet::arrow::arrow_reader::ArrowReaderOptions;
+use datafusion::physical_plan::metrics::Count;
 use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::bloom_filter::Sbbf;
 use parquet::errors::Result as ParquetResult;
@@ -116,52 +110,39 @@ fn leaf(expr: &Expr, lambda: Option<(&str, &str)>) -> Option<String> {
     }
 }
 
-/// Opens files for a question that looks for needles in nested columns.
+/// What a question says of members of nested columns.
 #[derive(Debug)]
-pub(super) struct NeedleReaders {
-    readers: Arc<dyn ParquetFileReaderFactory>,
-    condition: Arc<Condition>,
-}
+pub(super) struct Question(Condition);
 
-impl NeedleReaders {
+impl Question {
     /// None if the filters name no member of a nested column: then the Parquet reader does all there is to do.
-    pub(super) fn new(readers: Arc<dyn ParquetFileReaderFactory>, filters: &[Expr]) -> Option<Self> {
+    pub(super) fn of(filters: &[Expr]) -> Option<Self> {
         let known = filters.iter().filter_map(|filter| Condition::of(filter, None)).collect();
         let condition = Condition::all(known)?;
         let mut leaves = BTreeSet::new();
         condition.leaves(&mut leaves);
         let is_nested = leaves.iter().any(|leaf| leaf.contains('.'));
-        is_nested.then(|| Self { readers, condition: Arc::new(condition) })
+        is_nested.then_some(Self(condition))
     }
 }
 
-impl ParquetFileReaderFactory for NeedleReaders {
-    fn create_reader(
-        &self,
-        partition_index: usize,
-        file: PartitionedFile,
-        metadata_size_hint: Option<usize>,
-        metrics: &ExecutionPlanMetricsSet,
-    ) -> Result<Box<dyn AsyncFileReader + Send>> {
-        let range = file.range.clone();
-        let pruned = MetricBuilder::new(metrics).counter(PRUNED, partition_index);
-        let reader = self.readers.create_reader(partition_index, file, metadata_size_hint, metrics)?;
-        Ok(Box::new(NeedleReader { reader, condition: Arc::clone(&self.condition), range, pruned }))
-    }
-}
-
-struct NeedleReader {
-    reader: Box<dyn AsyncFileReader + Send>,
-    condition: Arc<Condition>,
+/// Looks for a question's needles in one file.
+pub(super) struct Needles {
+    pub(super) question: Arc<Question>,
     /// The part of the file that is read here; other parts are read by others.
-    range: Option<FileRange>,
-    pruned: Count,
+    pub(super) range: Option<FileRange>,
+    /// Row groups that were left out.
+    pub(super) pruned: Count,
 }
 
-impl NeedleReader {
-    /// The metadata of the row groups that may hold the needle.
-    async fn wanted(&mut self, metadata: &ParquetMetaData) -> ParquetResult<ParquetMetaData> {
-        let condition = Arc::clone(&self.condition);
+impl Needles {
+    /// The file as if it had those row groups alone that may hold the needle.
+    pub(super) async fn wanted(
+        &self,
+        file: &mut (dyn AsyncFileReader + Send),
+        metadata: Arc<ParquetMetaData>,
+    ) -> ParquetResult<Arc<ParquetMetaData>> {
+        let Question(condition) = &*self.question;
         let mut leaves = BTreeSet::new();
         condition.leaves(&mut leaves);
         let mut kept = Vec::new();
@@ -169,54 +150,31 @@ impl NeedleReader {
             if !self.range.as_ref().is_none_or(|range| range.contains(first_page(group))) {
                 continue;
             }
-            let filters = self.filters(group, &leaves).await?;
-            match condition.may_hold(&filters) {
+            match condition.may_hold(&filters(file, group, &leaves).await?) {
                 true => kept.push(index),
                 false => self.pruned.add(1),
             }
         }
-        Ok(only(metadata, &kept))
-    }
-
-    /// The filters that a row group has for these leaves, in one read.
-    async fn filters<'a>(
-        &mut self,
-        group: &RowGroupMetaData,
-        leaves: &BTreeSet<&'a str>,
-    ) -> ParquetResult<HashMap<&'a str, Sbbf>> {
-        let column = |leaf: &str| group.columns().iter().find(|column| column.column_path().string() == leaf);
-        let there = leaves.iter().filter_map(|leaf| Some((*leaf, filter_bytes(column(leaf)?)?)));
-        let (names, ranges): (Vec<_>, Vec<_>) = there.unzip();
-        if ranges.is_empty() {
-            return Ok(HashMap::new());
-        }
-        let read = self.reader.get_byte_ranges(ranges).await?;
-        // What is no filter leaves nothing out.
-        let filters =
-            names.into_iter().zip(read).filter_map(|(name, bytes)| Some((name, Sbbf::from_bytes(&bytes).ok()?)));
-        Ok(filters.collect())
+        Ok(if kept.len() == metadata.num_row_groups() { metadata } else { Arc::new(only(&metadata, &kept)) })
     }
 }
 
-impl AsyncFileReader for NeedleReader {
-    fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, ParquetResult<Bytes>> {
-        self.reader.get_bytes(range)
+/// The filters that a row group has for these leaves, in one read.
+async fn filters<'a>(
+    file: &mut (dyn AsyncFileReader + Send),
+    group: &RowGroupMetaData,
+    leaves: &BTreeSet<&'a str>,
+) -> ParquetResult<HashMap<&'a str, Sbbf>> {
+    let column = |leaf: &str| group.columns().iter().find(|column| column.column_path().string() == leaf);
+    let there = leaves.iter().filter_map(|leaf| Some((*leaf, filter_bytes(column(leaf)?)?)));
+    let (names, ranges): (Vec<_>, Vec<_>) = there.unzip();
+    if ranges.is_empty() {
+        return Ok(HashMap::new());
     }
-
-    fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, ParquetResult<Vec<Bytes>>> {
-        self.reader.get_byte_ranges(ranges)
-    }
-
-    fn get_metadata<'a>(
-        &'a mut self,
-        options: Option<&'a ArrowReaderOptions>,
-    ) -> BoxFuture<'a, ParquetResult<Arc<ParquetMetaData>>> {
-        async move {
-            let metadata = self.reader.get_metadata(options).await?;
-            Ok(Arc::new(self.wanted(&metadata).await?))
-        }
-        .boxed()
-    }
+    let read = file.get_byte_ranges(ranges).await?;
+    // What is no filter leaves nothing out.
+    let filters = names.into_iter().zip(read).filter_map(|(name, bytes)| Some((name, Sbbf::from_bytes(&bytes).ok()?)));
+    Ok(filters.collect())
 }
 
 /// By this byte a row group belongs to one part of a file.

@@ -13,7 +13,7 @@ use crate::results;
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Memory that all running queries share for sorting, grouping and joining. A query that needs more writes to disk.
-    /// Default 1 GiB.
+    /// An eighth of it, besides, keeps what files say of themselves for the next query. Default 1 GiB.
     pub memory: Bytes,
     /// The folder that queries write to when memory doesn't suffice; made when it is needed, emptied behind each query.
     /// Default: the system's folder for temporary files.

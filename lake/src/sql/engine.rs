@@ -9,6 +9,7 @@ use datafusion::common::{DataFusionError, TableReference};
 use datafusion::execution::context::{SessionConfig, SessionContext};
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::physical_plan::execute_stream;
 use datafusion::sql::parser::Statement;
 use orgtrail_service::clock::Clock;
@@ -22,6 +23,7 @@ use super::error::{Exception, QueryError};
 use super::memory::QueryMemory;
 use super::rewrite::{self, Context, Rewritten};
 use super::run::{Limits, Run};
+use super::runs::CountRuns;
 use super::source::Source;
 use super::unnest::UnnestPlanner;
 use super::{dialect, functions, tokens};
@@ -69,10 +71,17 @@ impl Engine {
         }
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(QueryMemory::new(config.memory.as_usize())))
+            .with_metadata_cache_limit(config.memory.as_usize() / 8)
             .with_disk_manager_builder(disk)
             .build_arc()
             .map_err(failed)?;
-        let context = SessionContext::new_with_config_rt(session(config), runtime);
+        let state = SessionStateBuilder::new()
+            .with_config(session(config))
+            .with_runtime_env(runtime)
+            .with_default_features()
+            .with_physical_optimizer_rule(Arc::new(CountRuns))
+            .build();
+        let context = SessionContext::new_with_state(state);
         for function in functions::all() {
             context.register_udf(function.as_ref().clone());
         }
@@ -175,7 +184,6 @@ fn session(config: &Config) -> SessionConfig {
     options.sql_parser.default_null_ordering = "nulls_last".to_owned();
     // What functions give is Utf8, and so is what is cast to text.
     options.sql_parser.map_string_types_to_utf8view = false;
-    options.execution.parquet.pushdown_filters = true;
     options.execution.parquet.reorder_filters = true;
     session
 }
