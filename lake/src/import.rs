@@ -47,6 +47,8 @@ use crate::write::{write, write_plain};
 const PREPARED: &str = "orgtrail.files";
 /// Commits that are looked through for it: a prepared import is the last one or has a few compactions behind it.
 const HISTORY: usize = 100;
+/// New objects that are listed before they are imported in the order of their days; some 25 MB.
+const LISTED_MAX: usize = 64 << 10;
 /// Objects of one import.
 const OBJECTS_MAX: usize = 8192;
 /// Objects fetched at a time.
@@ -203,36 +205,45 @@ impl Importer {
 
     async fn import_trail(&mut self, index: usize, reach: Reach, today: Date) -> Result<(), Error> {
         let mut listing = self.trails[index].look(reach, today, self.config.open_days);
-        let bytes_max = self.config.memory.as_u64() / MEMORY_RATIO;
-        let (mut batch, mut bytes) = (Vec::new(), 0);
+        let mut new = Vec::new();
         while let Some(page) = self.trails[index].next(&mut listing).await? {
-            for found in page {
-                if !self.seen.is_new(&found) {
-                    continue;
-                }
-                if !batch.is_empty() && (bytes + found.size > bytes_max || batch.len() >= OBJECTS_MAX) {
-                    self.import(std::mem::take(&mut batch)).await?;
-                    bytes = 0;
-                }
-                bytes += found.size;
-                batch.push(found);
+            new.extend(page.into_iter().filter(|found| self.seen.is_new(found)));
+            if new.len() >= LISTED_MAX {
+                self.import_by_day(std::mem::take(&mut new)).await?;
             }
         }
-        if batch.is_empty() { Ok(()) } else { self.import(batch).await }
+        self.import_by_day(new).await
+    }
+
+    /// Imports objects day after day, in whatever order they were listed: an import has files of as few days as can be.
+    async fn import_by_day(&mut self, mut objects: Vec<Found>) -> Result<(), Error> {
+        objects.sort_by_key(|found| found.date);
+        let bytes_max = self.config.memory.as_u64() / MEMORY_RATIO;
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        for found in objects {
+            if !batch.is_empty() && (bytes + found.size > bytes_max || batch.len() >= OBJECTS_MAX) {
+                self.import(std::mem::take(&mut batch)).await?;
+                bytes = 0;
+            }
+            bytes += found.size;
+            batch.push(found);
+        }
+        self.import(batch).await
     }
 
     /// Imports objects; if somebody else did meanwhile, those of them that are still new.
     async fn import(&mut self, mut batch: Vec<Found>) -> Result<(), Error> {
         loop {
+            // Others may have been found out to have imported them since they were listed.
+            batch.retain(|found| self.seen.is_new(found));
+            if batch.is_empty() {
+                return Ok(());
+            }
             let built = self.build(batch).await?;
             match self.commit(&built).await {
                 Err(Error::Conflict { .. }) => {
                     self.catch_up().await?;
                     batch = built.objects.into_iter().map(|(found, _)| found).collect();
-                    batch.retain(|found| self.seen.is_new(found));
-                    if batch.is_empty() {
-                        return Ok(());
-                    }
                 }
                 done => return done,
             }

@@ -47,12 +47,16 @@ impl World {
     }
 
     async fn importer(&self, kind: Kind) -> Result<Importer, Error> {
+        self.importer_with(kind, Config::default()).await
+    }
+
+    async fn importer_with(&self, kind: Kind, config: Config) -> Result<Importer, Error> {
         let Tables { events, objects } = self.tables().await;
         let selection = event_data_store::Config::default().selection().ok();
         let taking = Taking { kind, selection, from_day: None };
         let trails = vec![("org".to_owned(), Arc::new(self.trail.clone()) as Arc<dyn ObjectStore>)];
         let clock = clock::Manual::new("2026-03-02T12:00:00Z".parse::<Timestamp>().unwrap());
-        Importer::open(events, objects, trails, taking, Config::default(), clock).await
+        Importer::open(events, objects, trails, taking, config, clock).await
     }
 
     /// The answer to a question, as lines of text.
@@ -123,20 +127,24 @@ async fn an_import_that_fails_at_any_step_is_made_good() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn importers_at_the_same_time_import_every_object_once() {
-    let world = World::new();
-    let mut importers = Vec::new();
-    for _ in 0..3 {
-        importers.push(world.importer(Kind::Events).await.unwrap());
+    // All objects in one import, and one in each.
+    for memory in [Config::default().memory, Bytes(1)] {
+        let world = World::new();
+        let mut importers = Vec::new();
+        for _ in 0..3 {
+            let config = Config { memory, ..Config::default() };
+            importers.push(world.importer_with(Kind::Events, config).await.unwrap());
+        }
+        for id in 0..20 {
+            world.deliver("2026/03/01", id, &[record(id, "2026-03-01T00:01:00Z")]).await;
+        }
+        let rounds = importers.iter_mut().map(|importer| importer.round(Reach::Everything));
+        for done in futures::future::join_all(rounds).await {
+            done.unwrap();
+        }
+        assert_eq!(world.ask(COUNTS).await, ["2020"], "{memory}");
+        assert_eq!(world.ask("SELECT count(*), count(distinct key) FROM objects").await, ["2020"], "{memory}");
     }
-    for id in 0..20 {
-        world.deliver("2026/03/01", id, &[record(id, "2026-03-01T00:01:00Z")]).await;
-    }
-    let rounds = importers.iter_mut().map(|importer| importer.round(Reach::Everything));
-    for done in futures::future::join_all(rounds).await {
-        done.unwrap();
-    }
-    assert_eq!(world.ask(COUNTS).await, ["2020"]);
-    assert_eq!(world.ask("SELECT count(*), count(distinct key) FROM objects").await, ["2020"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
