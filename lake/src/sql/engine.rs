@@ -185,6 +185,9 @@ fn session(config: &Config) -> SessionConfig {
     // What functions give is Utf8, and so is what is cast to text.
     options.sql_parser.map_string_types_to_utf8view = false;
     options.execution.parquet.reorder_filters = true;
+    // Where half of the rows are groups of their own, grouping them twice saves nothing. A batch tells.
+    options.execution.skip_partial_aggregation_probe_ratio_threshold = 0.5;
+    options.execution.skip_partial_aggregation_probe_rows_threshold = options.execution.batch_size.get();
     session
 }
 
